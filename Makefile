@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The commands of this repository; "make help" lists them. They run in the
+# build environment that scripts/enter finds or makes.
+
+E := scripts/enter
+
+.DEFAULT_GOAL := help
+# The steps share the tree, the build folders and the machine's CPUs.
+.NOTPARALLEL:
+
+help: ## list the commands
+	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 20
+
+run: ## build kernel and bcctl, boot them, run the demonstration
+	$(E) scripts/run
+
+check: ## what needs no kernel build: series, style, tables, counts
+	$(E) tests/run check
+
+test: ## check, host tests and the default kernel's tests in a guest
+	$(E) tests/run check build host vm
+
+test-debug: ## the debug kernel's tests, and the whole image with BC off
+	$(E) tests/run --result test-debug debug
+
+test-um: ## the KUnit suites in user-mode Linux
+	$(E) tests/run --result test-um um
+
+bisect: ## build and boot every prefix of the series
+	$(E) tests/run --result bisect bisect
+
+tree: ## make or update the patched tree build/linux
+	$(E) scripts/tree
+
+export: ## turn the tree's commits into patches/ and series
+	$(E) scripts/export
+
+build: tree ## build the default kernel
+	$(E) scripts/build default
+
+bcctl-bin: ## build bcctl as build/bin/bcctl
+	$(E) scripts/bcctl
+
+clean: ## remove what was built, but keep the patched tree
+	rm -rf $(filter-out build/linux,$(wildcard build/*))
+
+.PHONY: help run check test test-debug test-um bisect tree export build bcctl-bin clean

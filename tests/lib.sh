@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# Shared by the tests: source it first. A test prints a line "ok NAME",
+# "not ok NAME" or "ok NAME # SKIP WHY" for each thing it shows, and lines that
+# begin with "#" for the reader; "# figure: ..." lines go into a result file.
+
+. "$(dirname "${BASH_SOURCE[0]}")/../scripts/lib.sh"
+# A test sees failures itself and goes on.
+set +e
+
+TMP=$(mktemp -d)
+trap 'rm -rf "$TMP"' EXIT
+
+ok() { echo "ok $*"; }
+not_ok() { echo "not ok $*"; }
+comment() { sed 's/^/# /'; }
+
+# check NAME CMD...: ok if CMD succeeds; its output is shown if it does not.
+check() {
+	local name=$1
+	shift
+	if "$@" >"$TMP/check-output" 2>&1; then
+		ok "$name"
+	else
+		tail -n 40 "$TMP/check-output" | comment
+		not_ok "$name"
+		return 1
+	fi
+}
+
+# The series as a bare repository in $TREE: tag base, branch bc.
+bare_tree() {
+	TREE=$TMP/tree.git
+	"$TOP/scripts/tree" --bare "$TREE" >"$TMP/bare-tree" 2>&1 || {
+		comment <"$TMP/bare-tree"
+		return 1
+	}
+}
+tree() { pgit -C "$TREE" "$@"; }
+
+# Files that the series changes, creates or removes.
+touched() { tree diff --no-renames --name-only base bc; }
+
+# sparse_tree DIR: a clone at "base" with only the files that matter checked
+# out: what the series touches, and PATTERN... as git sparse-checkout takes it.
+sparse_tree() {
+	local dir=$1
+	shift
+	pgit clone -q --shared --no-checkout "$TREE" "$dir" || return 1
+	{
+		touched | sed 's,^,/,'
+		printf '%s\n' "$@"
+	} | pgit -C "$dir" sparse-checkout set --no-cone --stdin || return 1
+	pgit -C "$dir" config user.name test
+	pgit -C "$dir" config user.email test@example.org
+	pgit -C "$dir" checkout -q --detach base
+}
+
+# ktap_lines: turns what tests/guest/selftests printed into test lines; a test
+# that ended oddly, or not at all, is "not ok".
+ktap_lines() {
+	awk '
+		function finish(status) {
+			if (current == "") return
+			# 4: kselftest says that the whole program was skipped.
+			if (status == 4 && !lines) print "ok " current " # SKIP " why
+			else if (status == "" ) print "not ok " current ": did not end"
+			else if (status != 0 && !bad) print "not ok " current ": exit status " status
+			else if (!lines) print "not ok " current ": no test in it"
+			current = ""
+		}
+		{ sub(/\r$/, "") }
+		/^== begin / { finish(""); current = $3; lines = bad = 0; why = "" }
+		/^== end / { finish($4) }
+		/^1\.\.0 # SKIP/ { why = $0; sub(/.*# SKIP */, "", why) }
+		current != "" && /^(not )?ok [0-9]+/ {
+			line = $0
+			failed = sub(/^not ok [0-9]+ (- )?/, "", line)
+			if (!failed) sub(/^ok [0-9]+ (- )?/, "", line)
+			sub(/^# SKIP/, "(all) # SKIP", line)
+			sub(/ +# (XFAIL|XPASS).*/, "", line)
+			print (failed ? "not ok " : "ok ") current " " line
+			lines++
+			bad += failed
+		}
+		/^# / { print }
+		END { finish("") }'
+}
+
+# kunit_lines: the same for the results of KUnit in a kernel log; a suite is a
+# test, and so is each case in it.
+kunit_lines() {
+	sed -E 's/\r$//; s/^(\[ *[0-9.]+\] ?)?(\[ *[CT][0-9]+\] ?)?//' | awk '
+		/^ *# Subtest: / { suite = $3; next }
+		/^    (not )?ok [0-9]+ / && suite != "" {
+			line = $0
+			failed = sub(/^ *not ok [0-9]+ /, "", line)
+			if (!failed) sub(/^ *ok [0-9]+ /, "", line)
+			print (failed ? "not ok " : "ok ") suite "." line
+			next
+		}
+		/^(not )?ok [0-9]+ / && suite != "" {
+			line = $0
+			failed = sub(/^not ok [0-9]+ /, "", line)
+			if (!failed) sub(/^ok [0-9]+ /, "", line)
+			sub(/ # .*/, "", line)
+			print (failed ? "not ok " : "ok ") line
+			suite = ""
+		}
+		suite != "" && /^ *# .*(EXPECTATION|ASSERTION|Expected|FAILED)/ { print "# " $0 }'
+}
+
+# in_guest OPTION... -- CMD...: runs it in a guest, its output in $TMP/guest; a
+# kernel report, a timeout or a dead guest is "not ok".
+in_guest() {
+	local rc
+	"$TOP/scripts/vm" "$@" >"$TMP/guest" 2>"$TMP/guest-err"
+	rc=$?
+	if [ "$rc" = 0 ]; then
+		ok "a guest without a kernel report"
+	else
+		comment <"$TMP/guest-err"
+		not_ok "a guest without a kernel report: status $rc"
+	fi
+}
+
+# The unpatched tree as a folder, $BASE_TREE: a second working tree of the
+# repository in build/linux.
+base_tree() {
+	BASE_TREE=$BUILD/linux-base
+	if [ ! -e "$BASE_TREE/.git" ]; then
+		rm -rf "$BASE_TREE"
+		pgit clone -q --shared --no-checkout "$LINUX_TREE" "$BASE_TREE" || return 1
+	fi
+	pgit -C "$BASE_TREE" fetch -q --no-tags "$LINUX_TREE" +refs/tags/base:refs/tags/base &&
+		pgit -C "$BASE_TREE" checkout -q --detach base
+}
+
+# Objects that differ with BEANCOUNTERS=n, by name: the stubs of the four calls,
+# and the tables that name them.
+off_exception() {
+	case $1 in
+	kernel/sys_ni.o | arch/x86/entry/syscall_64.o | arch/x86/entry/syscall_32.o) return 0 ;;
+	esac
+	return 1
+}
+
+# Code of an object: its executable sections, and the names that it refers to.
+code() {
+	local s
+	for s in $(llvm-readelf -SW "$1" | awk '$0 ~ / PROGBITS / && / AX/ { sub(/^ *\[ *[0-9]+\] */, ""); print $1 }'); do
+		echo "$s"
+		llvm-objcopy -O binary --only-section="$s" "$1" "$TMP/section" && sha256sum <"$TMP/section"
+	done
+	llvm-readelf -rW "$1" | awk '/^Relocation section/ { code = /\.rela\.?[a-z.]*text/ } code && $5 !~ /^\./ { print $1, $3, $5, $6, $7 }'
+}
+same_code() {
+	code "$1" >"$TMP/code-old"
+	code "$2" >"$TMP/code-new"
+	# An object without code is the same only if the other has none either.
+	diff "$TMP/code-old" "$TMP/code-new"
+}
+
+# visible NAME CMD...: as check, for what is long: its progress is seen.
+visible() {
+	local name=$1
+	shift
+	if "$@" 2>&1 | comment; [ "${PIPESTATUS[0]}" = 0 ]; then
+		ok "$name"
+	else
+		not_ok "$name"
+		return 1
+	fi
+}
+
+# vm WANTED TEXT OPTION...: the exit status, and what standard error must say.
+vm() {
+	local want=$1 text=$2 rc
+	shift 2
+	"$TOP/scripts/vm" "$@" >"$TMP/out" 2>"$TMP/err"
+	rc=$?
+	[ "$rc" = "$want" ] && { [ -z "$text" ] || grep -q -- "$text" "$TMP/err"; } && return
+	cat "$TMP/out" "$TMP/err"
+	echo "exit status $rc, must be $want with '$text'"
+	return 1
+}
