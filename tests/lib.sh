@@ -84,12 +84,12 @@ ktap_lines() {
 			lines++
 			bad += failed
 		}
-		/^# / { print }
+		/^# / && !/^#  +(RUN|OK) / { print }
 		END { finish("") }'
 }
 
 # kunit_lines: the same for the results of KUnit in a kernel log; a suite is a
-# test, and so is each case in it.
+# test, and so is each case in it. No result is "not ok".
 kunit_lines() {
 	sed -E 's/\r$//; s/^(\[ *[0-9.]+\] ?)?(\[ *[CT][0-9]+\] ?)?//' | awk '
 		/^ *# Subtest: / { suite = $3; next }
@@ -98,6 +98,7 @@ kunit_lines() {
 			failed = sub(/^ *not ok [0-9]+ /, "", line)
 			if (!failed) sub(/^ *ok [0-9]+ /, "", line)
 			print (failed ? "not ok " : "ok ") suite "." line
+			cases++
 			next
 		}
 		/^(not )?ok [0-9]+ / && suite != "" {
@@ -108,7 +109,11 @@ kunit_lines() {
 			print (failed ? "not ok " : "ok ") line
 			suite = ""
 		}
-		suite != "" && /^ *# .*(EXPECTATION|ASSERTION|Expected|FAILED)/ { print "# " $0 }'
+		suite != "" && /^ *# .*(EXPECTATION|ASSERTION|Expected|FAILED)/ { print "# " $0 }
+		END {
+			if (suite != "") print "not ok " suite ": did not end"
+			if (!cases) print "not ok KUnit ran no test"
+		}'
 }
 
 # in_guest OPTION... -- CMD...: runs it in a guest, its output in $TMP/guest; a
