@@ -133,3 +133,14 @@ uncommitted() {
 	pgit -C "$1" status --porcelain --untracked-files=no
 	pgit -C "$1" ls-files --others --exclude-from=<(sed '/^\/\*$/d; /^!\/debian/d' "$1/.gitignore") | sed 's/^/?? /'
 }
+
+# The URI of the Debian mirror that apt uses here, whatever the format of its
+# sources, and whether or not its lists were ever fetched.
+mirror() {
+	local uri
+	# shellcheck disable=SC2016
+	uri=$(apt-get indextargets --no-release-info --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
+		awk '$3 == "main" && $2 ~ /^(bookworm|trixie|forky|oldstable|stable|testing|unstable|sid)$/ { print $1; exit }')
+	[ -n "$uri" ] || die "found no Debian mirror in apt's sources"
+	echo "${uri%/}"
+}
