@@ -42,7 +42,7 @@ build: tree ## build the default kernel
 bcctl-bin: ## build bcctl as build/bin/bcctl
 	$(E) scripts/bcctl
 
-clean: ## remove what was built, but keep the patched tree
-	rm -rf $(filter-out build/linux,$(wildcard build/*))
+clean: ## remove what was built, but no working tree
+	rm -rf $(filter-out $(patsubst %/.git,%,$(wildcard build/*/.git)),$(wildcard build/*)) build/linux-base
 
 .PHONY: help run check test test-debug test-um bisect tree export build bcctl-bin clean
