@@ -22,10 +22,16 @@ test: ## check, host tests and the default kernel's tests in a guest
 	$(E) tests/run check build host vm
 
 test-debug: ## the debug kernel's tests, and the whole image with BC off
-	$(E) tests/run --result test-debug debug
+	$(E) tests/run --result test-debug debug off
 
 test-um: ## the KUnit suites in user-mode Linux
 	$(E) tests/run --result test-um um
+
+mutants: ## change the core in every way that cargo-mutants knows: do its tests see it?
+	$(E) tests/run --result mutants mutants
+
+bench: ## what it costs, in instructions, beside control groups
+	$(E) tests/run --result bench bench
 
 bisect: ## build and boot every prefix of the series
 	$(E) tests/run --result bisect bisect
@@ -45,4 +51,4 @@ bcctl-bin: ## build bcctl as build/bin/bcctl
 clean: ## remove what was built, but no working tree
 	rm -rf $(filter-out $(patsubst %/.git,%,$(wildcard build/*/.git)),$(wildcard build/*)) build/linux-base
 
-.PHONY: help run check test test-debug test-um bisect tree export build bcctl-bin clean
+.PHONY: help run check test test-debug test-um mutants bench bisect tree export build bcctl-bin clean
