@@ -27,9 +27,6 @@ test-debug: ## the debug kernel's tests, and the whole image with BC off
 test-um: ## the KUnit suites in user-mode Linux
 	$(E) tests/run --result test-um um
 
-mutants: ## change the core in every way that cargo-mutants knows: do its tests see it?
-	$(E) tests/run --result mutants mutants
-
 bench: ## what it costs, in instructions, beside control groups
 	$(E) tests/run --result bench bench
 
@@ -51,4 +48,4 @@ bcctl-bin: ## build bcctl as build/bin/bcctl
 clean: ## remove what was built, but no working tree
 	rm -rf $(filter-out $(patsubst %/.git,%,$(wildcard build/*/.git)),$(wildcard build/*)) build/linux-base
 
-.PHONY: help run check test test-debug test-um mutants bench bisect tree export build bcctl-bin clean
+.PHONY: help run check test test-debug test-um bench bisect tree export build bcctl-bin clean

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The atomic types of the policy, on those of the standard library or of loom.
 //!
-//! What the kernel orders fully has a fence on either side, as in the kernel's memory model.
+//! What the kernel orders fully has a fence on either side under loom, as in the kernel's memory
+//! model; else it is sequentially consistent, one locked instruction on x86 as in the kernel.
 
 #[cfg(loom)]
 use loom::sync::atomic;
@@ -11,11 +12,19 @@ use std::sync::atomic;
 use atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use atomic::fence;
 
+/// The order of an operation that [`full`] runs.
+const ORDER: atomic::Ordering = if cfg!(loom) { Relaxed } else { SeqCst };
+
 /// Runs an operation fully ordered.
+#[inline]
 fn full<R>(f: impl FnOnce() -> R) -> R {
-    fence(SeqCst);
+    if cfg!(loom) {
+        fence(SeqCst);
+    }
     let result = f();
-    fence(SeqCst);
+    if cfg!(loom) {
+        fence(SeqCst);
+    }
     result
 }
 
@@ -43,13 +52,13 @@ impl AtomicU64 {
     /// Writes the value and gives what it was, fully ordered.
     #[inline]
     pub fn swap(&self, v: u64) -> u64 {
-        full(|| self.0.swap(v, Relaxed))
+        full(|| self.0.swap(v, ORDER))
     }
 
     /// Replaces `old` by `new`, fully ordered, or gives the value that was found instead.
     #[inline]
     pub fn compare_exchange(&self, old: u64, new: u64) -> Result<(), u64> {
-        full(|| self.0.compare_exchange(old, new, Relaxed, Relaxed)).map(|_| ())
+        full(|| self.0.compare_exchange(old, new, ORDER, Relaxed)).map(|_| ())
     }
 }
 
@@ -77,7 +86,7 @@ impl AtomicBool {
     /// Writes the flag and gives what it was, fully ordered.
     #[inline]
     pub fn swap(&self, v: bool) -> bool {
-        full(|| self.0.swap(v, Relaxed))
+        full(|| self.0.swap(v, ORDER))
     }
 }
 
