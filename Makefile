@@ -30,6 +30,9 @@ test-um: ## the KUnit suites in user-mode Linux
 bench: ## what it costs, in instructions, beside control groups
 	$(E) tests/run --result bench bench
 
+mutants: ## change the policy's code in many ways: does a test see each?
+	$(E) tests/run --result mutants mutants
+
 bisect: ## build and boot every prefix of the series
 	$(E) tests/run --result bisect bisect
 
@@ -48,4 +51,4 @@ bcctl-bin: ## build bcctl as build/bin/bcctl
 clean: ## remove what was built, but no working tree
 	rm -rf $(filter-out $(patsubst %/.git,%,$(wildcard build/*/.git)),$(wildcard build/*)) build/linux-base
 
-.PHONY: help run check test test-debug test-um bench bisect tree export build bcctl-bin clean
+.PHONY: help run check test test-debug test-um bench mutants bisect tree export build bcctl-bin clean

@@ -146,7 +146,7 @@ int main(void)
 	int has_bc = !syscall(473, PIDFD_SELF_GROUP, 0);
 
 	/* Before anything is in use. */
-	measure("fork", 300, fork_exit_wait);
+	measure("fork", 1500, fork_exit_wait);
 
 	mkdir(CG, 0755);
 	if (mount("none", CG, "cgroup2", 0, NULL))
@@ -156,32 +156,32 @@ int main(void)
 		die("mkdir");
 	put(CG "/p/pids.max", "100");
 	put(CG "/p/cgroup.procs", "0");
-	measure("fork-pids-max", 300, fork_exit_wait);
+	measure("fork-pids-max", 1500, fork_exit_wait);
 	put(CG "/p/pids.max", "1");
-	measure("fork-refused-pids-max", 300, fork_refused);
+	measure("fork-refused-pids-max", 1500, fork_refused);
 	put(CG "/cgroup.procs", "0");
 	if (rmdir(CG "/p"))
 		die("rmdir");
 	settle();
-	measure("cycle-memcg", 100, memcg_cycle);
+	measure("cycle-memcg", 500, memcg_cycle);
 	settle();
 	if (!has_bc)
 		return 0;
 
-	measure("fork-after-cgroups", 300, fork_exit_wait);
+	measure("fork-after-cgroups", 1500, fork_exit_wait);
 	if (set_limit(1, 100))
 		die("set_bclimit");
 	settle();
-	measure("fork-host-beside-bc", 300, fork_exit_wait);
+	measure("fork-host-beside-bc", 1500, fork_exit_wait);
 	if (set_bcid(1))
 		die("set_bcid");
-	measure("fork-limited-bc", 300, fork_exit_wait);
+	measure("fork-limited-bc", 1500, fork_exit_wait);
 	if (set_limit(1, 1))
 		die("set_bclimit");
-	measure("fork-refused-bc", 300, fork_refused);
+	measure("fork-refused-bc", 1500, fork_refused);
 	if (set_bcid(0) || unpin(1))
 		die("leave");
 	settle();
-	measure("cycle-bc", 100, bc_cycle);
+	measure("cycle-bc", 500, bc_cycle);
 	return 0;
 }
