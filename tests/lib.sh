@@ -130,6 +130,22 @@ in_guest() {
 	fi
 }
 
+# man_text: man(7) source on standard input as the text that it shows.
+man_text() { sed -E 's/\\&//g; s/\\\(aq/'"'"'/g; s/\\\(dq/"/g; s/\\\(ti/~/g; s/\\\(ha/^/g; s/\\-/-/g; s/\\e/\\/g'; }
+
+# man_examples PAGE: what is between .EX and .EE and has a prompt, "# " for root
+# or "$ " for an ordinary user, and what comes after it as the answer.
+man_examples() {
+	awk '/^\.EX/ { on = 1; shown = 0; next } /^\.EE/ { on = 0; next }
+		on && /^[#$] / { shown = 1 } on && shown' "$1" | man_text
+}
+
+# man_program PAGE NAME: the source of a program, which is between two comments.
+man_program() {
+	awk -v name="$2" '/^\.\\" SRC END/ { on = 0 } on && !/^\.E[XE]/ { print }
+		/^\.\\" SRC BEGIN / && index($0, "(" name ")") { on = 1 }' "$1" | man_text
+}
+
 # The unpatched tree as a folder, $BASE_TREE: a second working tree of the
 # repository in build/linux.
 base_tree() {
