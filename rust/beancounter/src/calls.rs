@@ -91,14 +91,22 @@ pub fn set_bclimit(
         Some(&limits.into()),
         flags.bits(),
     )
-    .map_err(|errno| Error::new(Call::SetBclimit, errno))
+    .map_err(|errno| explained(Call::SetBclimit, errno))
+}
+
+/// EOPNOTSUPP of these calls stands for two things.
+fn explained(call: Call, errno: Errno) -> Error {
+    if errno.raw() == libc::EOPNOTSUPP && support() == Support::Off {
+        return Error::disabled(call);
+    }
+    Error::new(call, errno)
 }
 
 /// Drops what keeps the beancounter `id` alive because limits were set: it
 /// ends when nothing uses it.
 pub fn unpin(id: BcId) -> Result<(), Error> {
     sys::set_bclimit(id.get(), 0, None, uapi::BC_LIMIT_UNPIN)
-        .map_err(|errno| Error::new(Call::SetBclimit, errno))
+        .map_err(|errno| explained(Call::SetBclimit, errno))
 }
 
 /// The counters of one resource of a beancounter.
@@ -117,7 +125,7 @@ pub fn get_bcstat(
 ) -> Result<Stat, Error> {
     sys::get_bcstat(of.into().raw(), resource.into(), flags.bits())
         .map(Stat::from)
-        .map_err(|errno| Error::new(Call::GetBcstat, errno))
+        .map_err(|errno| explained(Call::GetBcstat, errno))
 }
 
 /// The counters of all resources that the running kernel is built with, newer
@@ -137,6 +145,7 @@ pub fn resources(of: impl Into<StatOf>) -> Result<Vec<Stat>, Error> {
     for number in 0u32.. {
         match get_bcstat(of, number, StatFlags::empty()) {
             Ok(stat) => stats.push(stat),
+            // Reserved, or not built in.
             Err(error) if error.kind() == ErrorKind::NotCounted => {}
             // The first number that the kernel does not know.  Number 0 is
             // known to all, so there it is something else.
@@ -157,7 +166,8 @@ pub enum Support {
     Off,
     /// It was built without them.
     NotBuilt,
-    /// It has, but whether they are on is not for this caller to know.
+    /// Something between the caller and the kernel answers, such as a seccomp
+    /// filter.
     Unknown,
 }
 
@@ -171,13 +181,49 @@ pub enum Support {
 /// }
 /// ```
 pub fn support() -> Support {
-    // -1 names no task, so nothing is moved: what counts is which check of
-    // the kernel comes first.
-    match sys::set_bcid(uapi::BCID_HOST, -1, 0).map_err(Errno::raw) {
-        Err(libc::EBADF) => Support::On,
+    // Anyone may read this, and numproc is counted wherever anything is.
+    match sys::get_bcstat(uapi::BCID_SELF, uapi::BC_NUMPROC, 0).map_err(Errno::raw) {
+        Ok(_) => Support::On,
         Err(libc::EOPNOTSUPP) => Support::Off,
         Err(libc::ENOSYS) => Support::NotBuilt,
         _ => Support::Unknown,
+    }
+}
+
+/// Asks whether the caller may create beancounters and move tasks of its own
+/// into them.  Changes nothing.
+///
+/// ```
+/// if let Err(error) = beancounter::may_move() {
+///     println!("{error}");
+/// }
+/// ```
+pub fn may_move() -> Result<(), Error> {
+    // -1 names no task, so that nothing is moved: the kernel looks for it after
+    // all that could be wrong with the caller.
+    match sys::set_bcid(uapi::BCID_HOST, -1, 0) {
+        Ok(()) => Ok(()),
+        Err(errno) if errno.raw() == libc::EBADF => Ok(()),
+        Err(errno) => Err(Error::new(Call::SetBcid, errno)),
+    }
+}
+
+/// Asks whether the caller may set limits and [`unpin`].  Changes nothing.
+///
+/// ```
+/// if let Err(error) = beancounter::may_limit() {
+///     println!("{error}");
+/// }
+/// ```
+pub fn may_limit() -> Result<(), Error> {
+    // The host has no limits; the kernel says so after it has looked at the
+    // caller, but before it looks whether beancounters are on.
+    match unpin(BcId::HOST) {
+        Err(error) if error.kind() == ErrorKind::Invalid => match support() {
+            Support::Off => Err(Error::disabled(Call::SetBclimit)),
+            _ => Ok(()),
+        },
+        other => other,
     }
 }
 
@@ -214,6 +260,8 @@ mod tests {
         check(unpin(BcId::HOST));
         check(get_bcstat(StatOf::Own, Resource::NumProc, StatFlags::empty()).map(drop));
         check(resources(StatOf::Own).map(drop));
+        check(may_move());
+        check(may_limit());
     }
 
     #[test]

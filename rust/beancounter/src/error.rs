@@ -45,10 +45,10 @@ impl fmt::Display for Call {
 pub enum ErrorKind {
     /// The kernel was built without the call (ENOSYS).
     NotSupportedByKernel,
-    /// The kernel was booted with `bc=off` (EOPNOTSUPP of `set_bcid`).
+    /// The kernel was booted with `bc=off` (EOPNOTSUPP for every resource).
     Disabled,
-    /// The kernel does not count this resource, or was booted with `bc=off`
-    /// (EOPNOTSUPP of `set_bclimit` and `get_bcstat`).
+    /// The kernel does not count this resource (EOPNOTSUPP of `set_bclimit` and
+    /// `get_bcstat`).
     NotCounted,
     /// The caller may not do this (EPERM).
     NotPermitted,
@@ -67,6 +67,11 @@ pub enum ErrorKind {
     Exists,
     /// As many beancounters exist as the kernel allows (ENOSPC).
     TooMany,
+    /// The beancounter has no room for the tasks (EAGAIN of `set_bcid`).
+    LimitReached,
+    /// What is held keeps the resource from these bounds (EAGAIN or EBUSY of
+    /// `set_bclimit`).
+    Busy,
     /// The kernel has no memory for it (ENOMEM).
     NoMemory,
     /// Anything else.
@@ -93,6 +98,8 @@ pub enum ErrorKind {
 pub struct Error {
     call: Call,
     errno: Errno,
+    /// Whether the kernel was seen to be booted with `bc=off`.
+    off: bool,
 }
 
 const TASK: &str = "a running task that the caller's pid namespace can name";
@@ -103,14 +110,32 @@ const USED_IDS: &str = "the ids that /proc/user_beancounters lists";
 const BUILT: &str = "a kernel built with CONFIG_BEANCOUNTERS=y, and no seccomp filter on the call";
 const BOUNDS: &str = "ids 1 to 2147483647, a resource number that the kernel knows, \
      0 <= barrier <= limit <= 9223372036854775807";
-const COUNTED: &str = "a resource that the kernel is built with, booted without bc=off";
+const COUNTED: &str = "a resource that the kernel is built with";
+const DISABLED: (ErrorKind, &str, &str) = (
+    ErrorKind::Disabled,
+    "beancounters are switched off, the kernel was booted with bc=off",
+    "a boot without bc=off",
+);
 const BC_MAX: &str = "at most kernel.bc_max beancounters (sysctl, 65536 unless set)";
 const MEMORY: &str = "the same call once memory is free";
 
 impl Error {
     /// What it means that `call` answers `errno`.
     pub const fn new(call: Call, errno: Errno) -> Self {
-        Self { call, errno }
+        Self {
+            call,
+            errno,
+            off: false,
+        }
+    }
+
+    /// What `call` answers on a kernel that was booted with `bc=off`.
+    pub const fn disabled(call: Call) -> Self {
+        Self {
+            call,
+            errno: Errno::from_raw(libc::EOPNOTSUPP),
+            off: true,
+        }
     }
 
     /// The call that was refused.
@@ -143,6 +168,8 @@ impl Error {
         use ErrorKind::*;
 
         match (self.call, self.errno.raw()) {
+            _ if self.off => DISABLED,
+            (SetBcid, libc::EOPNOTSUPP) => DISABLED,
             (PidfdOpen, libc::ENOSYS) => (
                 NotSupportedByKernel,
                 "this kernel has no pidfds",
@@ -197,11 +224,6 @@ impl Error {
                  to trace the task, and the consent of the security module",
                 IDS,
             ),
-            (SetBcid, libc::EOPNOTSUPP) => (
-                Disabled,
-                "beancounters are switched off, the kernel was booted with bc=off",
-                "a boot without bc=off",
-            ),
             (SetBcid, libc::ENOENT) => (
                 NoSuchBeancounter,
                 "no beancounter has this id, and the flags forbid to create it",
@@ -211,6 +233,11 @@ impl Error {
                 Exists,
                 "a beancounter has this id already, and the flags ask for a new one",
                 "ids 1 to 2147483647 that /proc/user_beancounters does not list",
+            ),
+            (SetBcid, libc::EAGAIN) => (
+                LimitReached,
+                "its numproc limit has no room for the tasks",
+                "at most as many tasks as numproc's limit is above what is held",
             ),
             (SetBcid, libc::EINTR) => (
                 Other,
@@ -226,17 +253,22 @@ impl Error {
             ),
             (SetBclimit, libc::EPERM) => (
                 NotPermitted,
-                "setting a limit needs CAP_SYS_RESOURCE in the initial user namespace",
+                "setting or releasing limits needs CAP_SYS_RESOURCE in the initial user namespace",
                 BOUNDS,
+            ),
+            (SetBclimit, libc::EAGAIN | libc::EBUSY) => (
+                Busy,
+                "what is held of the resource cannot be brought within these bounds",
+                "bounds that what is held fits",
             ),
             (SetBclimit | GetBcstat, libc::EOPNOTSUPP) => (
                 NotCounted,
-                "this kernel does not count the resource, or it was booted with bc=off",
+                "this kernel does not count the resource",
                 COUNTED,
             ),
             (SetBclimit, libc::ENOENT) => (
                 NoSuchBeancounter,
-                "no beancounter has this id, and the flags forbid to create it",
+                "no beancounter has this id, and the call is not to create it",
                 USED_IDS,
             ),
             (SetBclimit, libc::E2BIG) => (
@@ -345,6 +377,7 @@ mod tests {
                     libc::ENOMEM,
                     libc::ENOSPC,
                     libc::EINTR,
+                    libc::EAGAIN,
                 ],
             ),
             (
@@ -357,6 +390,8 @@ mod tests {
                     libc::E2BIG,
                     libc::ENOMEM,
                     libc::ENOSPC,
+                    libc::EAGAIN,
+                    libc::EBUSY,
                 ],
             ),
             (
@@ -382,6 +417,23 @@ mod tests {
             "set_bcid: this kernel has no beancounters (ENOSYS); valid: a kernel built with \
              CONFIG_BEANCOUNTERS=y, and no seccomp filter on the call"
         );
+    }
+
+    #[test]
+    fn switched_off_is_said_plainly() {
+        for call in CALLS {
+            let error = Error::disabled(call);
+            assert_eq!(error.kind(), ErrorKind::Disabled);
+            assert_eq!(
+                error.to_string(),
+                format!(
+                    "{call}: beancounters are switched off, the kernel was booted with bc=off \
+                     (EOPNOTSUPP); valid: a boot without bc=off"
+                )
+            );
+        }
+        let error = Error::new(Call::SetBcid, Errno::from_raw(libc::EOPNOTSUPP));
+        assert_eq!(error.kind(), ErrorKind::Disabled);
     }
 
     #[test]

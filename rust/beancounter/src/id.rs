@@ -22,7 +22,9 @@ pub struct BcId(u32);
 
 /// Not the id of a beancounter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not the id of a beancounter; valid: a decimal number, 0 (the host) to 2147483647")]
+#[error(
+    "not the id of a beancounter (EINVAL); valid: a decimal number, 0 (the host) to 2147483647"
+)]
 pub struct IdError;
 
 impl BcId {

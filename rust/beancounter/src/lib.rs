@@ -23,6 +23,26 @@
 //! # }
 //! ```
 //!
+//! Limits have the form in which people write them, checked before the kernel
+//! sees them:
+//!
+//! ```no_run
+//! use beancounter::{BcId, LimitFlags, Setting, StatFlags, get_bcstat, set_bclimit, unpin};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // At most 50 tasks; from the 41st on, fork fails with EAGAIN.
+//! let id = BcId::new(100)?;
+//! let setting: Setting = "numproc=40:50".parse()?;
+//! set_bclimit(id, setting.resource, setting.limits, LimitFlags::empty())?;
+//! let stat = get_bcstat(id, setting.resource, StatFlags::empty())?;
+//! println!("{} tasks, {} forks refused", stat.held, stat.failcnt);
+//!
+//! // It need not outlive its last task any more.
+//! unpin(id)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! The crate builds and its tests pass where the kernel has no beancounters.
 //! There, each call answers an error of kind
 //! [`ErrorKind::NotSupportedByKernel`]:
@@ -51,13 +71,13 @@ mod sys;
 mod task;
 
 pub use calls::{
-    LimitFlags, SetFlags, StatFlags, Support, get_bcid, get_bcstat, resources, set_bcid,
-    set_bclimit, support, unpin,
+    LimitFlags, SetFlags, StatFlags, Support, get_bcid, get_bcstat, may_limit, may_move, resources,
+    set_bcid, set_bclimit, support, unpin,
 };
 pub use errno::Errno;
 pub use error::{Call, Error, ErrorKind};
 pub use id::{BcId, IdError};
-pub use limits::{Limits, LimitsError};
+pub use limits::{Bound, BoundError, Limits, LimitsError, Setting, SettingError};
 pub use list::{Beancounter, LISTING_PATH, ListError, Listing, ParseError, Row, list};
 pub use resource::{Resource, UNLIMITED, Unit};
 pub use stat::{Stat, StatOf};

@@ -140,6 +140,12 @@ impl Resource {
         Self::ALL.iter().copied().find(|it| it.number() == number)
     }
 
+    /// The names of all resources, for a sentence.
+    pub(crate) fn names() -> String {
+        let names: Vec<&str> = Self::ALL.iter().map(|it| it.name()).collect();
+        names.join(", ")
+    }
+
     /// The resource of this name; `None` for `"dummy"` or an unknown one.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|it| it.name() == name)
