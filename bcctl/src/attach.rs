@@ -3,8 +3,10 @@
 
 use crate::cli::AttachArgs;
 use crate::get::{lines, open};
-use crate::output::{Document, Failure, Output, Task};
-use beancounter::{SetFlags, set_bcid};
+use crate::limits::exists;
+use crate::output::{Document, Failure, Output, Step, Task};
+use beancounter::{BcId, SetFlags, may_move, set_bcid};
+use libc::pid_t;
 
 pub fn attach(output: &Output, arguments: &AttachArgs) -> crate::Result {
     let id = arguments.id;
@@ -12,6 +14,9 @@ pub fn attach(output: &Output, arguments: &AttachArgs) -> crate::Result {
     let handles = open(&arguments.pids, &arguments.tasks, |pid| {
         format!("cannot move {pid} into beancounter {id}")
     })?;
+    if arguments.dry_run.dry_run {
+        return dry_run(output, id, &arguments.pids);
+    }
     let mut moved = Vec::new();
     let mut failures = Vec::new();
     for (&pid, handle) in arguments.pids.iter().zip(&handles) {
@@ -30,4 +35,18 @@ pub fn attach(output: &Output, arguments: &AttachArgs) -> crate::Result {
         return Ok(());
     }
     Err(failures)
+}
+
+fn dry_run(output: &Output, id: BcId, pids: &[pid_t]) -> crate::Result {
+    let refused = |error| {
+        let what = format!("cannot move tasks into beancounter {id}");
+        vec![Failure::of_call(&what, error)]
+    };
+    may_move().map_err(refused)?;
+    let mut steps = Vec::new();
+    if !exists(id).map_err(refused)? {
+        steps.push(Step::Create { id });
+    }
+    steps.extend(pids.iter().map(|&pid| Step::Move(Task { pid, id })));
+    output.plan(&steps)
 }

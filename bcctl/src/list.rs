@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! `bcctl list`.
 
-use crate::output::{Document, Failure, Output, REFUSED, table};
+use crate::output::{Document, Failure, Output, REFUSED, Rows, null_if_unlimited};
 use beancounter::{
     BcId, Call, Errno, Error, ErrorKind, Listing, Resource, Stat, StatOf, Support, UNLIMITED, Unit,
     list as read_listing, resources, support,
 };
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -35,13 +35,6 @@ struct Counter {
     failcnt: u64,
 }
 
-// Few readers of JSON keep a number as large as the one that means unlimited.
-fn null_if_unlimited<S: Serializer>(bound: &u64, serializer: S) -> Result<S::Ok, S::Error> {
-    Some(bound)
-        .filter(|&&bound| bound != UNLIMITED)
-        .serialize(serializer)
-}
-
 pub fn list(output: &Output) -> crate::Result {
     let listing = read_listing().map_err(|error| vec![error.into()])?;
     if listing.beancounters.is_empty() && support() == Support::Off {
@@ -56,13 +49,12 @@ pub fn list(output: &Output) -> crate::Result {
         )]
     })?;
     let entries = entries(&listing, &census, &counted(&listing)?);
-    output.answer(&Document::Beancounters(&entries), || text(&entries))
+    output.table(&Document::Beancounters(&entries), || rows(&entries))
 }
 
-/// What any attempt to make a beancounter would be told.
+/// What the kernel answers where there can be no beancounter.
 fn disabled() -> Failure {
-    let error = Error::new(Call::SetBcid, Errno::from_raw(libc::EOPNOTSUPP));
-    Failure::of_call("cannot list beancounters", error)
+    Failure::of_call("cannot list beancounters", Error::disabled(Call::GetBcstat))
 }
 
 /// The resources that the kernel counts.  They are the same for every
@@ -162,7 +154,7 @@ fn entries(listing: &Listing, census: &BTreeMap<BcId, Population>, counted: &[St
     listing.beancounters.iter().map(entry).collect()
 }
 
-fn bound(value: u64) -> String {
+pub fn bound(value: u64) -> String {
     if value == UNLIMITED {
         "unlimited".to_owned()
     } else {
@@ -171,7 +163,7 @@ fn bound(value: u64) -> String {
 }
 
 /// A line a beancounter, and one more for each further resource counted.
-fn text(entries: &[Entry]) -> String {
+fn rows(entries: &[Entry]) -> Rows {
     const HEAD: [&str; 3] = ["BC", "PROCESSES", "TASKS"];
     const RESOURCE: [&str; 7] = [
         "RESOURCE", "UNIT", "HELD", "MAXHELD", "BARRIER", "LIMIT", "FAILCNT",
@@ -208,13 +200,14 @@ fn text(entries: &[Entry]) -> String {
     if any_counted {
         rows[0].extend(RESOURCE.map(str::to_owned));
     }
-    table(&rows)
+    rows
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::Task;
+    use crate::limits::document;
+    use crate::output::{Set, Step, Task};
     use std::path::PathBuf;
 
     fn listing() -> Listing {
@@ -241,19 +234,22 @@ mod tests {
         .into()
     }
 
+    fn lines(entries: &[Entry]) -> Vec<String> {
+        rows(entries).iter().map(|row| row.join(" ")).collect()
+    }
+
     #[test]
     fn listing_without_a_counted_resource() {
         let entries = entries(&listing(), &population(), &[]);
         assert_eq!(
-            text(&entries),
-            "        BC  PROCESSES  TASKS\n         7          2      3\n\
-             2147483647          0      0\n"
+            lines(&entries),
+            ["BC PROCESSES TASKS", "7 2 3", "2147483647 0 0"]
         );
     }
 
     #[test]
     fn an_empty_listing_is_its_head() {
-        assert_eq!(text(&[]), "BC  PROCESSES  TASKS\n");
+        assert_eq!(lines(&[]), ["BC PROCESSES TASKS"]);
         assert_eq!(
             Document::Beancounters(&[]).line(),
             "{\"beancounters\":[]}\n"
@@ -267,13 +263,15 @@ mod tests {
             entry.resources[1].enforced = true;
         }
         entries[0].resources[0].enforced = true;
-        let lines = [
-            "        BC  PROCESSES  TASKS  RESOURCE  UNIT   HELD  MAXHELD    BARRIER      LIMIT  FAILCNT",
-            "         7          2      3  kmemsize  bytes     1        2  unlimited  unlimited        0",
-            "                              numproc   count     3        5         40         50        6",
-            "2147483647          0      0  numproc   count    11       12  unlimited  unlimited        0",
-        ];
-        assert_eq!(text(&entries).lines().collect::<Vec<_>>(), lines);
+        assert_eq!(
+            lines(&entries),
+            [
+                "BC PROCESSES TASKS RESOURCE UNIT HELD MAXHELD BARRIER LIMIT FAILCNT",
+                "7 2 3 kmemsize bytes 1 2 unlimited unlimited 0",
+                "   numproc count 3 5 40 50 6",
+                "2147483647 0 0 numproc count 11 12 unlimited unlimited 0",
+            ]
+        );
     }
 
     #[test]
@@ -342,6 +340,21 @@ mod tests {
         assert_eq!(census.len(), 3);
     }
 
+    fn limits() -> Set {
+        let settings = ["numproc=40:50", "kmemsize=1M:unlimited"];
+        document(BcId::MAX, &settings.map(|text| text.parse().unwrap()))
+    }
+
+    #[test]
+    fn bounds_as_json() {
+        assert_eq!(
+            Document::Set(&limits()).line(),
+            "{\"set\":{\"id\":2147483647,\"limits\":[\
+             {\"name\":\"numproc\",\"unit\":\"count\",\"barrier\":40,\"limit\":50},\
+             {\"name\":\"kmemsize\",\"unit\":\"bytes\",\"barrier\":1048576,\"limit\":null}]}}\n"
+        );
+    }
+
     fn schema() -> jsonschema::Validator {
         let path = concat!(
             env!("CARGO_MANIFEST_DIR"),
@@ -358,6 +371,19 @@ mod tests {
         let tasks = [task(1), task(2)];
         let entries = entries(&listing(), &population(), &[]);
         let failure = disabled();
+        let usage = Failure::of_usage("error: no\n\nUsage: bcctl\n", 2);
+        assert_eq!(usage.message, "no\n\nUsage: bcctl");
+        let (id, limits, stat) = (BcId::MAX, limits(), crate::stat::tests::answer());
+        let steps = [
+            Step::Create { id },
+            Step::Set(limits.clone()),
+            Step::Move(task(4)),
+            Step::Release { id },
+            Step::Run {
+                id,
+                command: vec!["true".to_owned()],
+            },
+        ];
         let listing = Failure::from(beancounter::ListError::Io(
             std::io::Error::from_raw_os_error(libc::EACCES),
         ));
@@ -366,6 +392,15 @@ mod tests {
         ));
         for document in [
             Document::Run(task(3)),
+            Document::Set(&limits),
+            Document::Stat(&stat),
+            Document::Release { id },
+            Document::Completions {
+                shell: "bash",
+                script: "x",
+            },
+            Document::DryRun(&steps),
+            Document::Error(&usage),
             Document::Tasks(&tasks),
             Document::Beancounters(&entries),
             Document::Beancounters(&[]),
@@ -397,6 +432,16 @@ mod tests {
             r#"{"run":{"pid":"1","id":1}}"#,
             r#"{"beancounters":[{"id":0,"processes":0,"tasks":0,"resources":[]}]}"#,
             r#"{"beancounters":[{"id":1,"processes":-1,"tasks":0,"resources":[]}]}"#,
+            r#"{"set":{"id":0,"limits":[{"name":"numproc","unit":"count","barrier":1,"limit":1}]}}"#,
+            r#"{"set":{"id":1,"limits":[]}}"#,
+            r#"{"set":{"id":1,"limits":[{"name":"numproc","unit":"count","barrier":1}]}}"#,
+            r#"{"stat":{"id":1}}"#,
+            r#"{"stat":{"id":1,"resources":[{"name":"numproc"}]}}"#,
+            r#"{"release":{"id":0}}"#,
+            r#"{"completions":{"shell":"csh","script":"x"}}"#,
+            r#"{"dry_run":[]}"#,
+            r#"{"dry_run":[{"frob":{"id":1}}]}"#,
+            r#"{"dry_run":[{"run":{"id":1,"command":[]}}]}"#,
             r#"{"error":{"message":"","call":null,"errno":null}}"#,
             r#"{"error":{"message":"x","call":"open","errno":null}}"#,
         ] {

@@ -9,27 +9,35 @@
 
 mod attach;
 mod cli;
+mod completions;
 mod get;
+mod limits;
 mod list;
 mod output;
+mod release;
 mod run;
+mod set;
+mod stat;
 
-use clap::Parser;
-use cli::{Cli, Verb};
+use cli::Verb;
 use output::{Failure, Output, REFUSED};
 use std::ffi::OsString;
 
 fn bcctl(arguments: Vec<OsString>) -> i32 {
-    let cli = match Cli::try_parse_from(arguments) {
+    let cli = match cli::parse(&arguments) {
         Ok(cli) => cli,
-        Err(answer) => return usage(&answer),
+        Err(answer) => return usage(&answer, cli::asks_for_json(&arguments)),
     };
     let output = Output::new(cli.json);
     let result = match cli.verb {
         Verb::Run(arguments) => run::run(&output, &arguments),
         Verb::Attach(arguments) => attach::attach(&output, &arguments),
+        Verb::Set(arguments) => set::set(&output, &arguments),
         Verb::Get(arguments) => get::get(&output, &arguments),
+        Verb::Stat(arguments) => stat::stat(&output, &arguments),
         Verb::List => list::list(&output),
+        Verb::Release(arguments) => release::release(&output, &arguments),
+        Verb::Completions(arguments) => completions::completions(&output, &arguments),
     };
     match result {
         Ok(()) => 0,
@@ -43,10 +51,14 @@ fn bcctl(arguments: Vec<OsString>) -> i32 {
 }
 
 /// Writes a help text, the version or what is wrong with the command line.
-fn usage(answer: &clap::Error) -> i32 {
+fn usage(answer: &clap::Error, json: bool) -> i32 {
     let text = answer.render().to_string();
     if answer.use_stderr() {
-        output::to_stderr(&text);
+        if json {
+            Output::new(true).failure(&Failure::of_usage(&text, answer.exit_code()));
+        } else {
+            output::to_stderr(&text);
+        }
         return answer.exit_code();
     }
     match output::to_stdout(&text) {

@@ -38,7 +38,16 @@ fn help_and_version() {
     assert_eq!(stdout, concat!("bcctl ", env!("CARGO_PKG_VERSION"), "\n"));
     assert_eq!((status, stderr.as_str()), (Some(0), ""));
 
-    for verb in ["run", "attach", "get", "list"] {
+    for verb in [
+        "run",
+        "attach",
+        "set",
+        "get",
+        "stat",
+        "list",
+        "release",
+        "completions",
+    ] {
         let (status, stdout, stderr) = outcome(&mut bcctl(&[verb, "--help"]));
         assert!(stdout.contains(&format!("Usage: bcctl {verb}")), "{stdout}");
         assert!(stdout.contains("--json"), "{stdout}");
@@ -77,11 +86,59 @@ fn wrong_usage_is_2_and_says_what_is_valid() {
         (&["get", "0"], "1..=2147483647"),
         (&["get", "-5"], "'-5'"),
         (&["list", "1"], "'1'"),
+        (
+            &["run", "--id", "1", "--limit", "numproc=x", "--", "true"],
+            "not a bound (EINVAL); valid: 0 to 9223372036854775806",
+        ),
+        (
+            &["run", "--id", "1", "--limit", "numproc=2:1", "--", "true"],
+            "barrier 2 is over limit 1 (EINVAL); valid: 0 to 1",
+        ),
+        (
+            &["run", "--id", "0", "--limit", "numproc=1", "--", "true"],
+            "the host has no limits (EINVAL); valid: ids 1 to 2147483647",
+        ),
+        (&["run", "--id", "1", "--keep", "--", "true"], "--limit"),
+        (&["set", "--id", "1"], "<RES=BARRIER[:LIMIT]>"),
+        (&["set", "numproc=1"], "--id <N>"),
+        (
+            &["set", "--id", "0", "numproc=1"],
+            "valid: ids 1 to 2147483647",
+        ),
+        (
+            &["set", "--id", "1", "numproc"],
+            "a resource without bounds (EINVAL); valid: RESOURCE=BARRIER[:LIMIT]",
+        ),
+        (
+            &["set", "--id", "1", "dummy=1"],
+            "no resource has this name (EINVAL); valid: kmemsize, ",
+        ),
+        (
+            &["set", "--id", "1", "numproc=9223372036854775808"],
+            "too large a bound (EINVAL); valid: 0 to 9223372036854775806",
+        ),
+        (
+            &["set", "--id", "1", "numproc=1", "numproc=2"],
+            "two pairs of bounds for numproc (EINVAL); valid: one for each resource",
+        ),
+        (&["stat", "dummy"], "[possible values: kmemsize, "),
+        (&["release"], "--id <N>"),
+        (&["release", "--id", "0"], "valid: ids 1 to 2147483647"),
+        (&["completions", "csh"], "[possible values: bash, "),
     ] {
         let (status, stdout, stderr) = outcome(&mut bcctl(arguments));
         assert_eq!(status, Some(2), "{arguments:?}: {stderr}");
         assert_eq!(stdout, "", "{arguments:?}");
         assert!(stderr.contains(says), "{arguments:?}: {stderr}");
+        assert!(!stderr.to_lowercase().contains("success"), "{stderr}");
+
+        // The same as one line of JSON.
+        let (status, stdout, stderr) = outcome(bcctl(&["--json"]).args(arguments));
+        assert_eq!((status, stdout.as_str()), (Some(2), ""), "{arguments:?}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+        let value: serde_json::Value = serde_json::from_str(&stderr).unwrap();
+        let message = value["error"]["message"].as_str().unwrap();
+        assert!(message.contains(says), "{arguments:?}: {message}");
     }
 }
 
@@ -103,10 +160,47 @@ fn a_kernel_without_beancounters_is_named_so() {
             &format!("cannot read the id of {pid}: get_bcid"),
         ),
         (&["list"], "cannot list beancounters: get_bcid"),
+        (&["stat"], "cannot read the own id: get_bcid"),
+        (
+            &["stat", "--id", "100"],
+            "cannot read the resources of beancounter 100: get_bcstat",
+        ),
+        (
+            &["stat", "--id", "100", "numproc"],
+            "cannot read numproc of beancounter 100: get_bcstat",
+        ),
+        (
+            &["set", "--id", "100", "numproc=5"],
+            "cannot set numproc of beancounter 100: get_bcstat",
+        ),
+        (
+            &["set", "--dry-run", "--id", "100", "numproc=5"],
+            "cannot set numproc of beancounter 100: get_bcstat",
+        ),
+        (
+            &["run", "--id", "100", "--limit", "numproc=5", "--", "true"],
+            "cannot set numproc of beancounter 100: get_bcstat",
+        ),
+        (
+            &["run", "--dry-run", "--id", "100", "--", "true"],
+            "cannot enter beancounter 100: set_bcid",
+        ),
+        (
+            &["attach", "--dry-run", "--id", "100", &pid],
+            "cannot move tasks into beancounter 100: set_bcid",
+        ),
+        (
+            &["release", "--id", "100"],
+            "cannot release beancounter 100: set_bclimit",
+        ),
+        (
+            &["release", "--dry-run", "--id", "100"],
+            "cannot release beancounter 100: set_bclimit",
+        ),
     ] {
         if built() {
             // Nothing is moved here: only what reads is run.
-            if ["get", "list"].contains(&arguments[0]) {
+            if arguments.len() == 1 {
                 let (status, _, stderr) = outcome(&mut bcctl(arguments));
                 assert!(!stderr.contains("ENOSYS"), "{stderr}");
                 assert!(status == Some(0) || stderr.contains("bc=off"), "{stderr}");
