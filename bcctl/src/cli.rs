@@ -175,7 +175,7 @@ pub struct CompletionsArgs {
 
 #[derive(Debug, Args)]
 pub struct DryRun {
-    /// Check everything and say what would be done, but do nothing
+    /// Check the arguments and the privilege, say what would be done, do nothing
     #[arg(long)]
     pub dry_run: bool,
 }

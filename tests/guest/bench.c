@@ -2,7 +2,8 @@
 /*
  * What tasks and beancounters cost, in nanoseconds of the guest, which under
  * scripts/vm --icount are instructions. A line "NAME MEDIAN SPREAD" for each,
- * the spread between the lowest and the highest of the repeats.
+ * the spread between the quartiles of the repeats, and all of them on standard
+ * error.
  *
  * Built by tests/bench/numproc. Needs the uapi headers of the series.
  */
@@ -22,7 +23,7 @@
 #include <unistd.h>
 #include <linux/beancounter.h>
 
-#define REPEATS 9
+#define REPEATS 11
 #define PIDFD_SELF_GROUP -10001
 #define CG "/tmp/bench-cgroup"
 
@@ -129,8 +130,13 @@ static void measure(const char *name, int loops, void (*op)(void))
 			op();
 		run[r] = (now() - start) / loops;
 	}
+	fprintf(stderr, "%s:", name);
+	for (r = 0; r < REPEATS; r++)
+		fprintf(stderr, " %.0f", run[r]);
+	fprintf(stderr, "\n");
 	qsort(run, REPEATS, sizeof(*run), compare);
-	printf("%s %.0f %.0f\n", name, run[REPEATS / 2], run[REPEATS - 1] - run[0]);
+	printf("%s %.0f %.0f\n", name, run[REPEATS / 2],
+	       run[REPEATS * 3 / 4] - run[REPEATS / 4]);
 	fflush(stdout);
 }
 
@@ -146,7 +152,7 @@ int main(void)
 	int has_bc = !syscall(473, PIDFD_SELF_GROUP, 0);
 
 	/* Before anything is in use. */
-	measure("fork", 1500, fork_exit_wait);
+	measure("fork", 500, fork_exit_wait);
 
 	mkdir(CG, 0755);
 	if (mount("none", CG, "cgroup2", 0, NULL))
@@ -156,32 +162,32 @@ int main(void)
 		die("mkdir");
 	put(CG "/p/pids.max", "100");
 	put(CG "/p/cgroup.procs", "0");
-	measure("fork-pids-max", 1500, fork_exit_wait);
+	measure("fork-pids-max", 500, fork_exit_wait);
 	put(CG "/p/pids.max", "1");
-	measure("fork-refused-pids-max", 1500, fork_refused);
+	measure("fork-refused-pids-max", 500, fork_refused);
 	put(CG "/cgroup.procs", "0");
 	if (rmdir(CG "/p"))
 		die("rmdir");
 	settle();
-	measure("cycle-memcg", 500, memcg_cycle);
+	measure("cycle-memcg", 200, memcg_cycle);
 	settle();
 	if (!has_bc)
 		return 0;
 
-	measure("fork-after-cgroups", 1500, fork_exit_wait);
+	measure("fork-after-cgroups", 500, fork_exit_wait);
 	if (set_limit(1, 100))
 		die("set_bclimit");
 	settle();
-	measure("fork-host-beside-bc", 1500, fork_exit_wait);
+	measure("fork-host-beside-bc", 500, fork_exit_wait);
 	if (set_bcid(1))
 		die("set_bcid");
-	measure("fork-limited-bc", 1500, fork_exit_wait);
+	measure("fork-limited-bc", 500, fork_exit_wait);
 	if (set_limit(1, 1))
 		die("set_bclimit");
-	measure("fork-refused-bc", 1500, fork_refused);
+	measure("fork-refused-bc", 500, fork_refused);
 	if (set_bcid(0) || unpin(1))
 		die("leave");
 	settle();
-	measure("cycle-bc", 500, bc_cycle);
+	measure("cycle-bc", 200, bc_cycle);
 	return 0;
 }

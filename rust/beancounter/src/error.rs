@@ -241,8 +241,8 @@ impl Error {
             ),
             (SetBcid, libc::EINTR) => (
                 Other,
-                "a signal came before the task was moved",
-                "the same call again",
+                "the caller was killed before the task was moved",
+                "the same call, by another process",
             ),
 
             (SetBclimit, libc::EINVAL) => (

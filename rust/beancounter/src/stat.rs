@@ -56,9 +56,9 @@ pub struct Stat {
     pub limit: u64,
     /// Charges refused since creation.
     pub failcnt: u64,
-    /// Times that `held` rose over `barrier`, or a charge was refused there.
+    /// Times that `held` rose over `barrier`.
     pub barrier_hits: u64,
-    /// Sum of the charges that could not be refused and went over `limit`.
+    /// Sum of the charges that could not be refused.
     pub forced: u64,
 }
 
