@@ -135,10 +135,11 @@ impl Step {
     fn text(&self) -> String {
         match self {
             Step::Create { id } => format!("would create beancounter {id}\n"),
-            Step::Set(Set { id, limits }) => limits
-                .iter()
-                .map(|limit| format!("would set {} of beancounter {id}\n", limit.text))
-                .collect(),
+            Step::Set(Set { id, limits }) => {
+                let line =
+                    |limit: &Limit| format!("would set {} of beancounter {id}\n", limit.text);
+                limits.iter().map(line).collect::<Vec<_>>().concat()
+            }
             Step::Move(Task { pid, id }) => format!("would move {pid} into beancounter {id}\n"),
             Step::Run { id, command } => {
                 let name = command.first().map_or("", String::as_str);
@@ -293,15 +294,12 @@ fn list(rows: &Rows) -> String {
         return String::new();
     };
     let width = head.iter().map(String::len).max().unwrap_or(0);
-    let records: Vec<String> = rows
-        .iter()
-        .map(|row| {
-            let cells = head.iter().zip(row).filter(|(_, cell)| !cell.is_empty());
-            cells
-                .map(|(name, cell)| format!("{name:<width$}  {cell}\n"))
-                .collect()
-        })
-        .collect();
+    let record = |row: &Vec<String>| {
+        let cells = head.iter().zip(row).filter(|(_, cell)| !cell.is_empty());
+        let line = |(name, cell)| format!("{name:<width$}  {cell}\n");
+        cells.map(line).collect::<Vec<_>>().concat()
+    };
+    let records: Vec<String> = rows.iter().map(record).collect();
     records.join("\n")
 }
 

@@ -15,7 +15,8 @@ pub fn set(output: &Output, arguments: &SetArgs) -> crate::Result {
     let (done, result) = apply(id, &arguments.limits);
     if !done.is_empty() {
         output.answer(&Document::Set(&document(id, done)), || {
-            done.iter().map(|it| format!("{id}: {it}\n")).collect()
+            let lines: Vec<String> = done.iter().map(|it| format!("{id}: {it}\n")).collect();
+            lines.concat()
         })?;
     }
     result
