@@ -21,8 +21,12 @@ check: ## what needs no kernel build: series, style, tables, counts
 test: ## check, host tests and the default kernel's tests in a guest
 	$(E) tests/run check build host vm
 
-test-debug: ## the debug kernel's tests, and the whole image with BC off
-	$(E) tests/run --result test-debug debug off
+test-debug: ## the debug kernel's tests, then test-off
+	$(E) tests/run --result test-debug debug
+	$(MAKE) test-off
+
+test-off: ## with BC off the whole kernel is that of the unpatched tree
+	$(E) tests/run --result test-off off
 
 test-um: ## the KUnit suites in user-mode Linux
 	$(E) tests/run --result test-um um
@@ -51,4 +55,4 @@ bcctl-bin: ## build bcctl as build/bin/bcctl
 clean: ## remove what was built, but no working tree
 	rm -rf $(filter-out $(patsubst %/.git,%,$(wildcard build/*/.git)),$(wildcard build/*)) build/linux-base
 
-.PHONY: help run check test test-debug test-um test-docs bench bisect tree export build bcctl-bin clean
+.PHONY: help run check test test-debug test-off test-um test-docs bench bisect tree export build bcctl-bin clean

@@ -2,7 +2,10 @@
 //! bcctl as a user runs it, as far as it goes on a kernel that need not have
 //! beancounters.  tests/vm has the rest.
 
+mod common;
+
 use beancounter::{Support, support};
+use common::VERBS;
 use std::fs::File;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -38,16 +41,7 @@ fn help_and_version() {
     assert_eq!(stdout, concat!("bcctl ", env!("CARGO_PKG_VERSION"), "\n"));
     assert_eq!((status, stderr.as_str()), (Some(0), ""));
 
-    for verb in [
-        "run",
-        "attach",
-        "set",
-        "get",
-        "stat",
-        "list",
-        "release",
-        "completions",
-    ] {
+    for verb in VERBS {
         let (status, stdout, stderr) = outcome(&mut bcctl(&[verb, "--help"]));
         assert!(stdout.contains(&format!("Usage: bcctl {verb}")), "{stdout}");
         assert!(stdout.contains("--json"), "{stdout}");

@@ -1,19 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The completion scripts: each shell that is here takes its own.
 
+mod common;
+
+use common::VERBS;
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
-
-const VERBS: [&str; 8] = [
-    "run",
-    "attach",
-    "set",
-    "get",
-    "stat",
-    "list",
-    "release",
-    "completions",
-];
 
 fn script(shell: &str) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_bcctl"))

@@ -2,6 +2,9 @@
 //! bcctl on a terminal, as far as it goes on a kernel that need not have
 //! beancounters.  tests/vm has the rest.
 
+mod common;
+
+use common::VERBS;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use std::fs::File;
@@ -59,17 +62,6 @@ fn piped(arguments: &[&str], columns: &str) -> String {
         .unwrap();
     String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
 }
-
-const VERBS: [&str; 8] = [
-    "run",
-    "attach",
-    "set",
-    "get",
-    "stat",
-    "list",
-    "release",
-    "completions",
-];
 
 /// Help is broken between words at the terminal's width, but never wider than
 /// a line of text should be.
