@@ -37,6 +37,9 @@ bench: ## what it costs, in instructions, beside control groups
 test-docs: ## the documents of the series, with Sphinx
 	$(E) tests/run --result test-docs docs
 
+mutants: ## change the policy's code in many ways: does a test see each?
+	$(E) tests/run --result mutants mutants
+
 bisect: ## build and boot every prefix of the series
 	$(E) tests/run --result bisect bisect
 
@@ -55,4 +58,4 @@ bcctl-bin: ## build bcctl as build/bin/bcctl
 clean: ## remove what was built, but no working tree
 	rm -rf $(filter-out $(patsubst %/.git,%,$(wildcard build/*/.git)),$(wildcard build/*)) build/linux-base
 
-.PHONY: help run check test test-debug test-off test-um test-docs bench bisect tree export build bcctl-bin clean
+.PHONY: help run check test test-debug test-off test-um test-docs bench mutants bisect tree export build bcctl-bin clean

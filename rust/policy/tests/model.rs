@@ -233,6 +233,19 @@ proptest! {
     }
 }
 
+#[test]
+fn a_forced_charge_saturates_at_the_end_of_the_scale() {
+    for (first, second) in [(UNLIMITED, 1), (UNLIMITED - 1, 2), (1, u64::MAX)] {
+        let counter = Counter::new();
+        for n in [first, second] {
+            assert!(counter.charge(n, Severity::Force).is_ok());
+        }
+        assert_eq!(counter.held(), UNLIMITED);
+        assert_eq!(counter.statistics().maxheld, UNLIMITED);
+        assert_eq!(counter.statistics().forced, first.saturating_add(second));
+    }
+}
+
 /// Gives something back a number of times.
 struct Giving<'a> {
     counter: &'a Counter,
