@@ -31,6 +31,9 @@ test-off: ## with BC off the whole kernel is that of the unpatched tree
 test-um: ## the KUnit suites in user-mode Linux
 	$(E) tests/run --result test-um um
 
+test-matrix: ## kernel memory with other boot options and allocators
+	$(E) tests/run --result test-matrix matrix
+
 bench: ## what it costs, in instructions, beside control groups
 	$(E) tests/run --result bench bench
 
@@ -58,4 +61,4 @@ bcctl-bin: ## build bcctl as build/bin/bcctl
 clean: ## remove what was built, but no working tree
 	rm -rf $(filter-out $(patsubst %/.git,%,$(wildcard build/*/.git)),$(wildcard build/*)) build/linux-base
 
-.PHONY: help run check test test-debug test-off test-um test-docs bench mutants bisect tree export build bcctl-bin clean
+.PHONY: help run check test test-debug test-off test-um test-matrix test-docs bench mutants bisect tree export build bcctl-bin clean

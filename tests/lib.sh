@@ -146,6 +146,23 @@ man_program() {
 		/^\.\\" SRC BEGIN / && index($0, "(" name ")") { on = 1 }' "$1" | man_text
 }
 
+# guest_modules CONFIG [NAME]: the modules of tests/guest/kmem for the kernel of
+# CONFIG in build/NAME (CONFIG), in build/guest/NAME; and its programs kmem_*, in
+# build/guest.
+guest_modules() {
+	local config=$1 name=${2-$1} program
+	local dir=$BUILD/guest/$name
+	mkdir -p "$dir" || return 1
+	cp "$TOP"/tests/guest/kmem/* "$dir/" || return 1
+	BC_OUT=$BUILD/$name "$TOP/scripts/build" "$config" modules_prepare || return 1
+	# Names are resolved when a module is loaded: all it uses is in the image.
+	make -C "$LINUX_TREE" LLVM=1 O="$BUILD/$name" M="$dir" -j"$(nproc)" "${KBUILD_PIN[@]}" KBUILD_MODPOST_WARN=1 modules || return 1
+	"$TOP/scripts/extract" || return 1
+	for program in kmem_storm kmem_memory; do
+		gcc -O2 -static -Wall -Werror -isystem "$BUILD/extract/include/uapi" -o "$BUILD/guest/$program" "$TOP/tests/guest/$program.c" || return 1
+	done
+}
+
 # The unpatched tree as a folder, $BASE_TREE: a second working tree of the
 # repository in build/linux.
 base_tree() {

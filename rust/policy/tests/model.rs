@@ -88,6 +88,8 @@ impl Reference {
 #[derive(Clone, Debug)]
 enum Op {
     Charge(usize, u64, Severity, Refusal),
+    /// A charge that nobody is told of if it does not fit.
+    Try(usize, u64),
     Uncharge(usize, u64),
     Limits(usize, u64, u64),
     Reset(usize),
@@ -113,6 +115,7 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         6 => (which.clone(), amount(), severity, refusal)
             .prop_map(|(w, n, s, r)| Op::Charge(w, n, s, r)),
+        3 => (which.clone(), amount()).prop_map(|(w, n)| Op::Try(w, n)),
         4 => (which.clone(), 0..25u64).prop_map(|(w, n)| Op::Uncharge(w, n)),
         2 => (which.clone(), amount(), amount()).prop_map(|(w, b, l)| Op::Limits(w, b, l)),
         1 => which.clone().prop_map(Op::Reset),
@@ -188,6 +191,10 @@ proptest! {
             match op {
                 Op::Charge(w, n, severity, refusal) => {
                     charge(&counter[w], &events[w], &mut reference[w], n, severity, refusal)?;
+                }
+                Op::Try(w, n) => {
+                    let expected = reference[w].charge(n, Severity::Barrier, Refusal::Falls);
+                    prop_assert_eq!(counter[w].try_charge(n), expected.is_ok());
                 }
                 Op::Uncharge(w, n) => {
                     let expected = reference[w].uncharge(n);
