@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Cycles of the time-stamp counter that a charge and its uncharge take, on one and on two CPUs.
+//! Cycles of the time-stamp counter that a charge and its uncharge take, on one and on two CPUs:
+//! the general way, and the short way of objects of kernel memory.
 //!
 //! The reference of what can be had is a pair of locked additions to a shared word.
 #![cfg(not(loom))]
@@ -55,6 +56,11 @@ fn main() {
         assert!(counter.charge(1, Severity::Barrier).is_ok());
         assert!(counter.uncharge(1).is_ok());
     };
+    let try_charge = |n: usize| {
+        let counter = black_box(&counters[n].0);
+        assert!(counter.try_charge(1));
+        assert!(counter.uncharge(1).is_ok());
+    };
     let add = |n: usize| {
         let word = black_box(&words[n].0);
         word.fetch_add(1, SeqCst);
@@ -79,8 +85,8 @@ fn main() {
         hz / 1e6
     );
     println!(
-        "{:<34} {:>16} {:>16}",
-        "", "charge/uncharge", "locked add/sub"
+        "{:<26} {:>16} {:>20} {:>16}",
+        "", "charge/uncharge", "try_charge/uncharge", "locked add/sub"
     );
     type Pick = fn(usize) -> usize;
     let rows: [(&str, usize, Pick); 3] = [
@@ -90,13 +96,16 @@ fn main() {
     ];
     for (name, threads, pick) in rows {
         let (a, sa) = measure(threads, |n| charge(pick(n)));
-        let (b, sb) = measure(threads, |n| add(pick(n)));
+        let (b, sb) = measure(threads, |n| try_charge(pick(n)));
+        let (c, sc) = measure(threads, |n| add(pick(n)));
         println!(
-            "{name:<34} {:>9.0} ({:>4.0}) {:>9.0} ({:>4.0})",
+            "{name:<26} {:>9.0} ({:>4.0}) {:>13.0} ({:>4.0}) {:>9.0} ({:>4.0})",
             cycles(a),
             cycles(sa),
             cycles(b),
-            cycles(sb)
+            cycles(sb),
+            cycles(c),
+            cycles(sc)
         );
     }
 }
