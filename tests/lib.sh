@@ -163,6 +163,11 @@ guest_modules() {
 	done
 }
 
+# struct_page_bytes NAME: of the kernel that guest_modules has built modules for.
+struct_page_bytes() {
+	echo $((16#$(llvm-nm -S "$BUILD/guest/$1/kmem_load.o" | awk '$NF == "kmem_load_struct_page" { print $2 }')))
+}
+
 # The unpatched tree as a folder, $BASE_TREE: a second working tree of the
 # repository in build/linux.
 base_tree() {

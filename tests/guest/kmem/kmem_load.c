@@ -37,6 +37,9 @@ struct owner {
 
 static struct kmem_cache *objects;
 
+/* Its size is read from the object file: struct_page_bytes in tests/lib.sh. */
+static char kmem_load_struct_page[sizeof(struct page)] __used;
+
 static void give_back(struct owner *owner, struct item *i)
 {
 	switch (i->kind) {
