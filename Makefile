@@ -34,6 +34,12 @@ test-um: ## the KUnit suites in user-mode Linux
 test-matrix: ## kernel memory with other boot options and allocators
 	$(E) tests/run --result test-matrix matrix
 
+test-bombs: ## 40 ways to pile up kernel memory: is all of it charged
+	$(E) tests/run --result test-bombs bombs
+
+test-loads: ## real programs under kmemsize (installs them into the build root)
+	$(E) tests/run --result test-loads loads
+
 bench: ## what it costs, in instructions, beside control groups
 	$(E) tests/run --result bench bench
 
@@ -61,4 +67,4 @@ bcctl-bin: ## build bcctl as build/bin/bcctl
 clean: ## remove what was built, but no working tree
 	rm -rf $(filter-out $(patsubst %/.git,%,$(wildcard build/*/.git)),$(wildcard build/*)) build/linux-base
 
-.PHONY: help run check test test-debug test-off test-um test-matrix test-docs bench mutants bisect tree export build bcctl-bin clean
+.PHONY: help run check test test-debug test-off test-um test-matrix test-bombs test-loads test-docs bench mutants bisect tree export build bcctl-bin clean

@@ -163,6 +163,18 @@ guest_modules() {
 	done
 }
 
+# guest_program NAME [SOURCE...]: tests/guest/NAME.c, and other sources there, as
+# the static program build/guest/NAME.
+guest_program() {
+	local name=$1 sources=() s
+	for s in "$name.c" "${@:2}"; do sources+=("$TOP/tests/guest/$s"); done
+	mkdir -p "$BUILD/guest" && "$TOP/scripts/extract" &&
+		gcc -O2 -static -Wall -Wextra -Werror -isystem "$BUILD/extract/include/uapi" -o "$BUILD/guest/$name" "${sources[@]}"
+}
+
+# numbered_lines: results of a guest's program in $TMP/guest, which are numbered.
+numbered_lines() { sed -nE 's/^(ok|not ok) [0-9]+ (.*)/\1 \2/p; s/^(# .*)/\1/p' "$TMP/guest"; }
+
 # struct_page_bytes NAME: of the kernel that guest_modules has built modules for.
 struct_page_bytes() {
 	echo $((16#$(llvm-nm -S "$BUILD/guest/$1/kmem_load.o" | awk '$NF == "kmem_load_struct_page" { print $2 }')))

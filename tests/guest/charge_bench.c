@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * charge_bench off|memcg|all: what system calls cost that take and give back
+ * kernel memory, in nanoseconds of the guest, which under scripts/vm --icount
+ * are instructions. Prints lines "STATE OPERATION MEDIAN MIN MAX", in the order
+ * of the states:
+ *
+ *	off		neither beancounters nor memory cgroups were ever used
+ *	beside-bc	on the host, there is a beancounter		(all)
+ *	in-bc		in a beancounter that has enough room		(all)
+ *	after-bc	on the host again				(all)
+ *	beside-memcg	in the root cgroup, memory cgroups are in use	(memcg, all)
+ *	in-memcg	in a memory cgroup that has enough room		(memcg, all)
+ *	after-memcg	in the root cgroup again			(memcg, all)
+ *
+ * and lines "held OPERATION BYTES": what is charged in the beancounter between
+ * the two halves of an operation. Built by tests/bench/charge; needs the uapi
+ * headers of the series.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <linux/beancounter.h>
+
+#define WARM_UPS		2
+#define REPEATS			9
+#define PIDFD_SELF_GROUP	-10001
+#define ID			7300
+#define PAGES			64
+#define PAGE			4096
+#define CGROUPS			"/sys/fs/cgroup/"
+#define CGROUP			CGROUPS "charge_bench/"
+
+static int fds[2];
+static int lock_fd;
+static char *mapping;
+static pid_t child;
+
+static void die(const char *what)
+{
+	perror(what);
+	exit(1);
+}
+
+static void make_pipe(void)
+{
+	if (pipe(fds) < 0)
+		die("pipe");
+}
+
+static void make_sockets(void)
+{
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) < 0)
+		die("socketpair");
+}
+
+static void close_two(void)
+{
+	close(fds[0]);
+	close(fds[1]);
+}
+
+static void make_file(void)
+{
+	fds[0] = open("/dev/null", O_RDONLY);
+	if (fds[0] < 0)
+		die("open");
+}
+
+static void make_epoll(void)
+{
+	fds[0] = epoll_create1(0);
+	if (fds[0] < 0)
+		die("epoll_create1");
+}
+
+static void close_one(void)
+{
+	close(fds[0]);
+}
+
+static void lock(void)
+{
+	if (flock(lock_fd, LOCK_EX) < 0)
+		die("flock");
+}
+
+static void unlock(void)
+{
+	if (flock(lock_fd, LOCK_UN) < 0)
+		die("flock");
+}
+
+static void map(void)
+{
+	mapping = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (mapping == MAP_FAILED)
+		die("mmap");
+}
+
+static void touch(void)
+{
+	map();
+	for (int i = 0; i < PAGES; i++)
+		((volatile char *)mapping)[i * PAGE] = 1;
+}
+
+static void unmap(void)
+{
+	if (munmap(mapping, PAGES * PAGE) < 0)
+		die("munmap");
+}
+
+static void make_child(void)
+{
+	child = fork();
+	if (!child)
+		_exit(0);
+	if (child < 0)
+		die("fork");
+}
+
+static void wait_child(void)
+{
+	if (waitpid(child, NULL, 0) != child)
+		die("waitpid");
+}
+
+static const struct op {
+	const char *name;
+	int loops;	/* so many take 20 to 50 ms */
+	void (*take)(void);
+	void (*give_back)(void);
+} ops[] = {
+	{ "pipe", 5000, make_pipe, close_two },
+	{ "open", 8000, make_file, close_one },
+	{ "epoll", 10000, make_epoll, close_one },
+	{ "socketpair", 3000, make_sockets, close_two },
+	{ "flock", 12000, lock, unlock },
+	{ "mmap", 3000, map, unmap },
+	{ "touch", 60, touch, unmap },
+	{ "fork", 150, make_child, wait_child },
+};
+
+#define OPS (sizeof(ops) / sizeof(*ops))
+
+static double now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC_RAW, &ts);
+	return ts.tv_sec * 1e9 + ts.tv_nsec;
+}
+
+static int compare(const void *a, const void *b)
+{
+	double d = *(const double *)a - *(const double *)b;
+
+	return (d > 0) - (d < 0);
+}
+
+/* What was begun before, by RCU or by the boot, is not to be counted. */
+static void settle(int seconds)
+{
+	struct timespec ts = { .tv_sec = seconds };
+
+	nanosleep(&ts, NULL);
+}
+
+static void measure(const char *state)
+{
+	settle(1);
+	for (size_t i = 0; i < OPS; i++) {
+		const struct op *op = &ops[i];
+		double run[REPEATS];
+
+		for (int r = -WARM_UPS; r < REPEATS; r++) {
+			double start = now();
+
+			for (int n = 0; n < op->loops; n++) {
+				op->take();
+				op->give_back();
+			}
+			if (r >= 0)
+				run[r] = (now() - start) / op->loops;
+		}
+		fprintf(stderr, "%s %s:", state, op->name);
+		for (int r = 0; r < REPEATS; r++)
+			fprintf(stderr, " %.0f", run[r]);
+		fprintf(stderr, "\n");
+		qsort(run, REPEATS, sizeof(*run), compare);
+		printf("%s %s %.1f %.1f %.1f\n", state, op->name, run[REPEATS / 2],
+		       run[0], run[REPEATS - 1]);
+		fflush(stdout);
+	}
+}
+
+static void put(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY);
+
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		die(path);
+	close(fd);
+}
+
+static void set_limit(unsigned int resource, unsigned long long limit)
+{
+	struct bc_limit l = { limit, limit };
+
+	if (syscall(475, ID, resource, &l, sizeof(l), 0) < 0)
+		die("set_bclimit");
+}
+
+static void set_bcid(unsigned int id)
+{
+	if (syscall(474, id, PIDFD_SELF_GROUP, 0) < 0)
+		die("set_bcid");
+}
+
+static long long held(void)
+{
+	struct bc_stat s;
+
+	if (syscall(476, ID, BC_KMEMSIZE, &s, sizeof(s), 0) < 0)
+		die("get_bcstat");
+	return s.held;
+}
+
+static void measure_bc(void)
+{
+	set_limit(BC_KMEMSIZE, 512ULL << 20);
+	set_limit(BC_NUMPROC, 1000);
+	measure("beside-bc");
+	set_bcid(ID);
+	measure("in-bc");
+	for (size_t i = 0; i < OPS; i++) {
+		long long before;
+
+		/* What RCU frees late would be taken off. */
+		settle(10);
+		before = held();
+		ops[i].take();
+		printf("held %s %lld\n", ops[i].name, held() - before);
+		ops[i].give_back();
+	}
+	set_bcid(BCID_HOST);
+	measure("after-bc");
+}
+
+static void measure_memcg(void)
+{
+	put(CGROUPS "cgroup.subtree_control", "+memory");
+	if (mkdir(CGROUP, 0755) < 0)
+		die(CGROUP);
+	put(CGROUP "memory.max", "4G");
+	measure("beside-memcg");
+	put(CGROUP "cgroup.procs", "0");
+	measure("in-memcg");
+	put(CGROUPS "cgroup.procs", "0");
+	measure("after-memcg");
+}
+
+int main(int argc, char **argv)
+{
+	const char *what = argc == 2 ? argv[1] : "";
+
+	if (strcmp(what, "off") && strcmp(what, "memcg") && strcmp(what, "all")) {
+		fprintf(stderr, "charge_bench off|memcg|all\n");
+		return 2;
+	}
+	lock_fd = open("/tmp/charge_bench.lock", O_RDWR | O_CREAT, 0600);
+	if (lock_fd < 0)
+		die("/tmp/charge_bench.lock");
+	settle(60);
+	measure("off");
+	if (!strcmp(what, "all"))
+		measure_bc();
+	if (strcmp(what, "off"))
+		measure_memcg();
+	return 0;
+}
