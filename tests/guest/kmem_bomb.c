@@ -47,6 +47,7 @@
 #include <unistd.h>
 
 #include "kmem_bomb.h"
+#include "visit_cpus.h"
 
 #define CHECK		"/sys/kernel/debug/beancounters/kmemsize"
 #define KEY_SPEC_PROCESS_KEYRING	(-2)
@@ -167,26 +168,6 @@ int balanced(unsigned int id)
 	if (!seen)
 		printf("# beancounter %u is not in " CHECK "\n", id);
 	return seen && !bad;
-}
-
-/*
- * An idle CPU keeps the address space of the last process that ran there, until
- * another one does: run on each.
- */
-static void visit_cpus(void)
-{
-	cpu_set_t all, one;
-
-	if (sched_getaffinity(0, sizeof(all), &all) < 0)
-		return;
-	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-		if (!CPU_ISSET(cpu, &all))
-			continue;
-		CPU_ZERO(&one);
-		CPU_SET(cpu, &one);
-		sched_setaffinity(0, sizeof(one), &one);
-	}
-	sched_setaffinity(0, sizeof(all), &all);
 }
 
 int given_back(unsigned int id)
@@ -989,35 +970,6 @@ static int bomb_bpf_map(void)
 	return 0;
 }
 
-/* What a map has not allocated before: an element at a time. */
-static int bomb_bpf_elements(void)
-{
-	const long n = plenty(256);
-	union bpf_attr map = {
-		.map_type = BPF_MAP_TYPE_HASH,
-		.key_size = 8,
-		.value_size = 200,
-		.max_entries = n,
-		.map_flags = BPF_F_NO_PREALLOC,
-	};
-	static char value[200];
-	int fd = bpf(BPF_MAP_CREATE, &map);
-
-	if (fd < 0)
-		return errno;
-	for (uint64_t key = 0; key < (uint64_t)n; key++) {
-		union bpf_attr element = {
-			.map_fd = fd,
-			.key = (uintptr_t)&key,
-			.value = (uintptr_t)value,
-		};
-
-		if (bpf(BPF_MAP_UPDATE_ELEM, &element) < 0)
-			return errno;
-	}
-	return 0;
-}
-
 static int bomb_io_uring(void)
 {
 	for (long left = plenty(8 * KIB); left; left--) {
@@ -1127,12 +1079,13 @@ const struct bomb bombs[] = {
 	{ "shm",		bomb_shm,	.refused = { ENOMEM, ENOSPC } },
 	{ "key",		bomb_key,	.refused = { EDQUOT }, .other_bound = 4 * MIB },
 	{ "mount",		bomb_mount,	.refused = { ENOMEM } },
-	{ "netns",		bomb_netns,	.refused = { ENOMEM } },
+	{ "netns",		bomb_netns,	.refused = { ENOMEM, ENOBUFS },
+	  .named = { "kernfs_node_cache", "proc_dir_entry", "kmalloc-[0-9]*", "percpu" } },
 	{ "utsns",		bomb_utsns,	.refused = { ENOMEM } },
 	/* A count that there is no memory for is taken for one that is exceeded. */
 	{ "userns",		bomb_userns,	.refused = { ENOMEM, ENOSPC }, .mib = 8 },
 	{ "pagetables",		bomb_pagetables,	.refused = { BY_KILL } },
-	{ "vma",		bomb_vma,	.refused = { ENOMEM } },
+	{ "vma",		bomb_vma,	.refused = { ENOMEM }, .named = { "maple_node" } },
 	/* socket() says ENFILE for an inode that it does not get. */
 	{ "socketpair",		bomb_socketpair,	.refused = { ENOMEM, ENFILE } },
 	{ "scm_rights",		bomb_scm_rights,	.refused = { ENOMEM, ENFILE } },
@@ -1140,7 +1093,6 @@ const struct bomb bombs[] = {
 	{ "ldt",		bomb_ldt,	.refused = { ENOMEM } },
 	{ "pty",		bomb_pty,	.refused = { ENOMEM } },
 	{ "bpf_map",		bomb_bpf_map,	.refused = { ENOMEM } },
-	{ "bpf_elements",	bomb_bpf_elements,	.refused = { ENOMEM } },
 	{ "io_uring",		bomb_io_uring,	.refused = { ENOMEM } },
 	{ "io_uring_poll",	bomb_io_uring_poll,	.refused = { EAGAIN } },
 	{ "aio",		bomb_aio,	.refused = { ENOMEM, EAGAIN } },

@@ -28,6 +28,12 @@ struct bomb {
 	int mib;
 	/* Something else than kmemsize bounds it, at so many bytes. */
 	long other_bound;
+	/*
+	 * What grows with it and is not charged, as Documentation/kmem-omissions.txt
+	 * says: names of caches, with wildcards; "percpu" is percpu memory with its
+	 * tables.
+	 */
+	const char *named[6];
 };
 
 extern const struct bomb bombs[];

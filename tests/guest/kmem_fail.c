@@ -64,6 +64,8 @@
 #include <unistd.h>
 #include <linux/beancounter.h>
 
+#include "visit_cpus.h"
+
 #ifndef CLONE_NEWTIME
 #define CLONE_NEWTIME	0x80
 #endif
@@ -203,31 +205,18 @@ static void drop_slab(void)
 		die("drop_caches");
 }
 
-/* The memory of a network namespace stays until the next one is freed. */
-static void free_netns(void)
+static int settled(uint64_t want)
 {
-	pid_t pid = MUST(fork());
-
-	if (!pid) {
-		unshare(CLONE_NEWNET);
-		_exit(0);
-	}
-	MUST(waitpid(pid, NULL, 0));
-}
-
-static int settled(uint64_t want, int netns)
-{
-	long long start = now_ms(), next = netns ? 0 : 100, t;
+	long long start = now_ms(), next = 100, t;
 
 	while (held() != want) {
 		t = now_ms() - start;
 		if (t > SETTLE_MS)
 			return 0;
 		if (t >= next) {
-			if (netns)
-				free_netns();
 			drop_slab();
-			next = now_ms() - start + (netns ? 500 : 200);
+			visit_cpus();
+			next = now_ms() - start + 200;
 		}
 		usleep(2000);
 	}
@@ -1165,7 +1154,6 @@ static void row_perf_event(void)
 }
 
 #define FRESH	1	/* a process for each time, see above */
-#define NETNS	2	/* see free_netns() */
 #define EXEC	4	/* the process may become another program, or get any signal */
 
 static const struct row {
@@ -1248,7 +1236,7 @@ static const struct row {
 	{ "unshare of a UTS namespace", row_newuts, FRESH, 0 },
 	{ "unshare of an IPC namespace", row_newipc, FRESH, 32 },
 	{ "unshare of a PID namespace", row_newpid, FRESH, 0 },
-	{ "unshare of a network namespace", row_newnet, FRESH | NETNS, 6 },
+	{ "unshare of a network namespace", row_newnet, FRESH, 6 },
 	{ "unshare of a cgroup namespace", row_newcgroup, FRESH, 0 },
 	{ "unshare of a time namespace", row_newtime, FRESH, 0 },
 	{ "mount of a tmpfs", row_mount, 0, 64 },
@@ -1308,7 +1296,7 @@ static void sweep_staying(const struct row *row)
 		}
 		row->run();
 		misses = shared->hit ? 0 : misses + 1;
-		if (!settled(want, 0)) {
+		if (!settled(want)) {
 			leaked(want);
 			_exit(EXIT_LEAK);
 		}
@@ -1359,7 +1347,7 @@ static int sweep_fresh(const struct row *row, uint64_t want)
 			return 0;
 		}
 		misses = hit ? 0 : misses + 1;
-		if (!settled(want, row->flags & NETNS)) {
+		if (!settled(want)) {
 			leaked(want);
 			return 0;
 		}
@@ -1398,7 +1386,7 @@ static int sweep(const struct row *row)
 		if (status && status != EXIT_LEAK << 8)
 			printf("# %s: status %#x\n", row->name, status);
 		/* What was a leak in the process may have gone with it. */
-		if (good && !settled(want, 0)) {
+		if (good && !settled(want)) {
 			leaked(want);
 			good = 0;
 		}
@@ -1573,7 +1561,7 @@ int main(int argc, char **argv)
 	       "what a process holds after that is what is found");
 	MUST(kill(owner, SIGKILL));
 	MUST(waitpid(owner, NULL, 0));
-	good = settled(empty, 0);
+	good = settled(empty);
 	result(good && !empty && held_is_found(&found) && !found, "",
 	       "and at the end nothing is held, and nothing is found");
 	printf("1..%d\n", tests);
