@@ -6,6 +6,8 @@
 # begin with "#" for the reader; "# figure: ..." lines go into a result file.
 
 . "$(dirname "${BASH_SOURCE[0]}")/../scripts/lib.sh"
+# A test that is started by itself runs where tests/run does.
+[ -n "${BC_INSIDE-}" ] || exec "$TOP/scripts/enter" "$(realpath "$0")" "$@"
 # A test sees failures itself and goes on.
 set +e
 
