@@ -42,6 +42,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -981,41 +982,44 @@ static int bomb_io_uring(void)
 	return 0;
 }
 
-/* Requests to poll what never happens. */
-static int bomb_io_uring_poll(void)
+/* Requests that wait for what never happens, all like @request of so many @bytes. */
+static int pending_requests(struct io_uring_sqe request, long bytes)
 {
 	const unsigned int entries = 4096;
 	struct io_uring_params params = { };
 	int ring = syscall(SYS_io_uring_setup, entries, &params);
-	int watched = eventfd(0, 0);
+	unsigned int *tail, *array, *done, mask;
 	struct io_uring_sqe *sqes;
-	unsigned int *tail, *array, mask;
+	struct io_uring_cqe *cqes;
+	size_t size, cq_size;
 	long todo = 0;
-	char *sq;
+	char *rings;
 
-	if (ring < 0 || watched < 0)
+	if (ring < 0)
 		return errno;
-	sq = mmap(NULL, params.sq_off.array + entries * sizeof(*array), PROT_READ | PROT_WRITE,
-		  MAP_SHARED | MAP_POPULATE, ring, IORING_OFF_SQ_RING);
+	if (!(params.features & IORING_FEAT_SINGLE_MMAP))
+		return EPROTO;
+	size = params.sq_off.array + entries * sizeof(*array);
+	cq_size = params.cq_off.cqes + params.cq_entries * sizeof(*cqes);
+	rings = mmap(NULL, size > cq_size ? size : cq_size, PROT_READ | PROT_WRITE,
+		     MAP_SHARED | MAP_POPULATE, ring, IORING_OFF_SQ_RING);
 	sqes = mmap(NULL, entries * sizeof(*sqes), PROT_READ | PROT_WRITE,
 		    MAP_SHARED | MAP_POPULATE, ring, IORING_OFF_SQES);
-	if (sq == MAP_FAILED || sqes == MAP_FAILED)
+	if (rings == MAP_FAILED || sqes == MAP_FAILED)
 		return errno;
-	tail = (unsigned int *)(sq + params.sq_off.tail);
-	array = (unsigned int *)(sq + params.sq_off.array);
-	mask = *(unsigned int *)(sq + params.sq_off.ring_mask);
+	tail = (unsigned int *)(rings + params.sq_off.tail);
+	array = (unsigned int *)(rings + params.sq_off.array);
+	mask = *(unsigned int *)(rings + params.sq_off.ring_mask);
+	done = (unsigned int *)(rings + params.cq_off.tail);
+	cqes = (struct io_uring_cqe *)(rings + params.cq_off.cqes);
 	for (unsigned int i = 0; i < entries; i++) {
 		array[i] = i;
-		sqes[i] = (struct io_uring_sqe) {
-			.opcode = IORING_OP_POLL_ADD,
-			.fd = watched,
-			.poll32_events = POLLIN,
-		};
+		sqes[i] = request;
 	}
 	if (mask != entries - 1)
 		return EPROTO;
 	/* All entries are the same: only their number is told. */
-	for (long left = plenty(200); left > 0;) {
+	for (long left = plenty(bytes); left > 0;) {
 		long taken;
 
 		__atomic_store_n(tail, *tail + entries - todo, __ATOMIC_RELEASE);
@@ -1023,10 +1027,45 @@ static int bomb_io_uring_poll(void)
 		taken = syscall(SYS_io_uring_enter, ring, todo, 0, 0, NULL, 0);
 		if (taken < 0)
 			return errno;
+		/* None ends but one that has failed. */
+		if (__atomic_load_n(done, __ATOMIC_ACQUIRE))
+			return -cqes[0].res;
 		todo -= taken;
 		left -= taken;
 	}
 	return 0;
+}
+
+static int bomb_io_uring_poll(void)
+{
+	int watched = eventfd(0, 0);
+
+	if (watched < 0)
+		return errno;
+	return pending_requests((struct io_uring_sqe) {
+		.opcode = IORING_OP_POLL_ADD,
+		.fd = watched,
+		.poll32_events = POLLIN,
+	}, 200);
+}
+
+/* Each has a copy of its buffers' addresses. */
+static int bomb_io_uring_readv(void)
+{
+	static struct iovec buffers[IOV_MAX];
+	static char byte;
+	int ends[2];
+
+	if (pipe(ends))
+		return errno;
+	for (int i = 0; i < IOV_MAX; i++)
+		buffers[i] = (struct iovec) { &byte, 1 };
+	return pending_requests((struct io_uring_sqe) {
+		.opcode = IORING_OP_READV,
+		.fd = ends[0],
+		.addr = (unsigned long)buffers,
+		.len = IOV_MAX,
+	}, sizeof(buffers));
 }
 
 static int bomb_aio(void)
@@ -1095,6 +1134,7 @@ const struct bomb bombs[] = {
 	{ "bpf_map",		bomb_bpf_map,	.refused = { ENOMEM } },
 	{ "io_uring",		bomb_io_uring,	.refused = { ENOMEM } },
 	{ "io_uring_poll",	bomb_io_uring_poll,	.refused = { EAGAIN } },
+	{ "io_uring_readv",	bomb_io_uring_readv,	.refused = { EAGAIN, ENOMEM } },
 	{ "aio",		bomb_aio,	.refused = { ENOMEM, EAGAIN } },
 	{ "fsopen",		bomb_fsopen,	.refused = { ENOMEM } },
 };

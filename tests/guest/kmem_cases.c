@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * kmem_cases [CASE...]: kernel memory of a tenant in single cases: a page fault
- * that is refused, memory that changes hands, a tight limit, moves, limits that
- * are lowered and CPUs that go, each under load. After each nothing is held.
+ * that is refused, memory that changes hands, a tight limit, signals, moves, limits
+ * that are lowered and CPUs that go, the last ones under load. After each nothing is held.
  */
 #define _GNU_SOURCE
 #include <asm/ldt.h>
@@ -821,6 +821,57 @@ static void case_lowered_limit(const char *name, unsigned int id)
 	nothing_left(name, id);
 }
 
+static volatile char *forbidden;
+static volatile int faults;
+
+static void fault_handler(int sig, siginfo_t *info, void *context)
+{
+	(void)context;
+	if (sig == SIGSEGV && info->si_code == SEGV_ACCERR && info->si_addr == forbidden)
+		faults++;
+	mprotect((void *)forbidden, 4096, PROT_READ);
+}
+
+static int fault_and_queue(void *arg)
+{
+	const struct sigaction action = { .sa_sigaction = fault_handler, .sa_flags = SA_SIGINFO };
+	const unsigned int id = *(unsigned int *)arg;
+	const union sigval value = { };
+	sigset_t blocked;
+
+	forbidden = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	STEP(forbidden != MAP_FAILED);
+	STEP(sigaction(SIGSEGV, &action, NULL) == 0);
+	sigemptyset(&blocked);
+	sigaddset(&blocked, SIGRTMIN);
+	STEP(sigprocmask(SIG_BLOCK, &blocked, NULL) == 0);
+	STEP(sigqueue(getpid(), SIGRTMIN, value) == 0);
+	for (int round = 0; round < 100; round++) {
+		STEP(mprotect((void *)forbidden, 4096, PROT_NONE) == 0);
+		must_limit(id, 1, 1);
+		(void)*forbidden;
+		errno = 0;
+		STEP(sigqueue(getpid(), SIGRTMIN, value) < 0 && errno == EAGAIN);
+		must_limit(id, BC_MAXVALUE, BC_MAXVALUE);
+		STEP(faults == round + 1);
+	}
+	return 0;
+}
+
+static void case_signals(const char *name, unsigned int id)
+{
+	int status;
+	pid_t pid;
+
+	must_limit(id, BC_MAXVALUE, BC_MAXVALUE);
+	pid = start(id, fault_and_queue, &id);
+	if (waitpid(pid, &status, 0) != pid)
+		die("waitpid");
+	result(!status, "%s: none is lost that cannot be refused, queued ones are refused", name);
+	result(stat_of(id).failcnt >= 100, "%s: each refusal is counted", name);
+	nothing_left(name, id);
+}
+
 static void case_cpu_off(const char *name, unsigned int id)
 {
 	static const char online[] = "/sys/devices/system/cpu/cpu1/online";
@@ -858,6 +909,7 @@ static const struct {
 	{ "find at a tight limit", case_find },
 	{ "moves", case_moves },
 	{ "lowered limit", case_lowered_limit },
+	{ "signals at the limit", case_signals },
 	{ "cpu off and on", case_cpu_off },
 };
 

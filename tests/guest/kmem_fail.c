@@ -57,6 +57,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <termios.h>
@@ -1093,26 +1094,52 @@ static void row_uring_setup(void)
 	FAULT(syscall(SYS_io_uring_setup, 4, &p));
 }
 
-static void row_uring_poll(void)
+static void fault_request(struct io_uring_sqe request)
 {
 	const int prot = PROT_READ | PROT_WRITE, flags = MAP_SHARED | MAP_POPULATE;
 	struct io_uring_params u = { };
 	struct io_uring_sqe *sqe;
-	int fd, p[2];
 	char *ring;
+	int fd;
 
-	MUST(pipe(p));
 	fd = MUST(syscall(SYS_io_uring_setup, 4, &u));
 	ring = (char *)MUST(mmap(NULL, u.sq_off.array + 4 * u.sq_entries, prot, flags, fd,
 				 IORING_OFF_SQ_RING));
 	sqe = (void *)MUST(mmap(NULL, u.sq_entries * sizeof(*sqe), prot, flags, fd,
 				IORING_OFF_SQES));
-	sqe->opcode = IORING_OP_POLL_ADD;
-	sqe->fd = p[0];
-	sqe->poll32_events = POLLIN;
+	*sqe = request;
 	*(uint32_t *)(ring + u.sq_off.array) = 0;
 	__atomic_store_n((uint32_t *)(ring + u.sq_off.tail), 1, __ATOMIC_RELEASE);
 	FAULT(syscall(SYS_io_uring_enter, fd, 1, 0, 0, NULL, 0));
+}
+
+static void row_uring_poll(void)
+{
+	int p[2];
+
+	MUST(pipe(p));
+	fault_request((struct io_uring_sqe) {
+		.opcode = IORING_OP_POLL_ADD,
+		.fd = p[0],
+		.poll32_events = POLLIN,
+	});
+}
+
+static void row_uring_readv(void)
+{
+	struct iovec iov[16];
+	char byte;
+	int p[2];
+
+	MUST(pipe(p));
+	for (int i = 0; i < 16; i++)
+		iov[i] = (struct iovec) { &byte, 1 };
+	fault_request((struct io_uring_sqe) {
+		.opcode = IORING_OP_READV,
+		.fd = p[0],
+		.addr = (unsigned long)iov,
+		.len = 16,
+	});
 }
 
 static long map_create(unsigned int type)
@@ -1250,6 +1277,7 @@ static const struct row {
 	{ "io_submit", row_io_submit, FRESH, 0 },
 	{ "io_uring_setup", row_uring_setup, FRESH, 32 },
 	{ "io_uring poll request", row_uring_poll, FRESH, 0 },
+	{ "io_uring readv request", row_uring_readv, FRESH, 0 },
 	{ "bpf hash map", row_bpf_hash, 0, 64 },
 	{ "bpf array map", row_bpf_array, 0, 64 },
 	{ "bpf program", row_bpf_prog, 0, 64 },
