@@ -34,7 +34,7 @@ test-um: ## the KUnit suites in user-mode Linux
 test-matrix: ## kernel memory with other boot options and allocators
 	$(E) tests/run --result test-matrix matrix
 
-test-bombs: ## 40 ways to pile up kernel memory: is all of it charged
+test-bombs: ## 41 ways to pile up kernel memory: is all of it charged
 	$(E) tests/run --result test-bombs bombs
 
 test-loads: ## real programs under kmemsize (installs them into the build root)

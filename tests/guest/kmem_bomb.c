@@ -16,6 +16,7 @@
 #include <linux/aio_abi.h>
 #include <linux/bpf.h>
 #include <linux/io_uring.h>
+#include <linux/limits.h>
 #include <mqueue.h>
 #include <net/if.h>
 #include <poll.h>
@@ -982,8 +983,12 @@ static int bomb_io_uring(void)
 	return 0;
 }
 
-/* Requests that wait for what never happens, all like @request of so many @bytes. */
-static int pending_requests(struct io_uring_sqe request, long bytes)
+/*
+ * Requests of so many @bytes that wait for what never happens: all like @request, or
+ * each of these linked behind one like @first.
+ */
+static int pending_requests(const struct io_uring_sqe *first, struct io_uring_sqe request,
+			    long bytes)
 {
 	const unsigned int entries = 4096;
 	struct io_uring_params params = { };
@@ -1014,11 +1019,11 @@ static int pending_requests(struct io_uring_sqe request, long bytes)
 	cqes = (struct io_uring_cqe *)(rings + params.cq_off.cqes);
 	for (unsigned int i = 0; i < entries; i++) {
 		array[i] = i;
-		sqes[i] = request;
+		sqes[i] = first && i % 2 == 0 ? *first : request;
 	}
 	if (mask != entries - 1)
 		return EPROTO;
-	/* All entries are the same: only their number is told. */
+	/* All rounds are the same: only the number of entries is told. */
 	for (long left = plenty(bytes); left > 0;) {
 		long taken;
 
@@ -1027,9 +1032,11 @@ static int pending_requests(struct io_uring_sqe request, long bytes)
 		taken = syscall(SYS_io_uring_enter, ring, todo, 0, 0, NULL, 0);
 		if (taken < 0)
 			return errno;
-		/* None ends but one that has failed. */
-		if (__atomic_load_n(done, __ATOMIC_ACQUIRE))
-			return -cqes[0].res;
+		/* None ends but one that has failed, or is linked to one that has. */
+		for (unsigned int i = 0; i < __atomic_load_n(done, __ATOMIC_ACQUIRE); i++) {
+			if (cqes[i].res != -ECANCELED)
+				return -cqes[i].res;
+		}
 		todo -= taken;
 		left -= taken;
 	}
@@ -1042,7 +1049,7 @@ static int bomb_io_uring_poll(void)
 
 	if (watched < 0)
 		return errno;
-	return pending_requests((struct io_uring_sqe) {
+	return pending_requests(NULL, (struct io_uring_sqe) {
 		.opcode = IORING_OP_POLL_ADD,
 		.fd = watched,
 		.poll32_events = POLLIN,
@@ -1060,12 +1067,35 @@ static int bomb_io_uring_readv(void)
 		return errno;
 	for (int i = 0; i < IOV_MAX; i++)
 		buffers[i] = (struct iovec) { &byte, 1 };
-	return pending_requests((struct io_uring_sqe) {
+	return pending_requests(NULL, (struct io_uring_sqe) {
 		.opcode = IORING_OP_READV,
 		.fd = ends[0],
 		.addr = (unsigned long)buffers,
 		.len = IOV_MAX,
 	}, sizeof(buffers));
+}
+
+/* Each has a copy of the value, behind a request that never ends. */
+static int bomb_io_uring_setxattr(void)
+{
+	static char value[XATTR_SIZE_MAX];
+	const int file = open("/tmp", O_TMPFILE | O_RDWR, 0600), watched = eventfd(0, 0);
+	const struct io_uring_sqe poll = {
+		.opcode = IORING_OP_POLL_ADD,
+		.flags = IOSQE_IO_LINK,
+		.fd = watched,
+		.poll32_events = POLLIN,
+	};
+
+	if (file < 0 || watched < 0)
+		return errno;
+	return pending_requests(&poll, (struct io_uring_sqe) {
+		.opcode = IORING_OP_FSETXATTR,
+		.fd = file,
+		.addr = (unsigned long)"user.bomb",
+		.addr2 = (unsigned long)value,
+		.len = sizeof(value),
+	}, sizeof(value) / 2);
 }
 
 static int bomb_aio(void)
@@ -1135,6 +1165,7 @@ const struct bomb bombs[] = {
 	{ "io_uring",		bomb_io_uring,	.refused = { ENOMEM } },
 	{ "io_uring_poll",	bomb_io_uring_poll,	.refused = { EAGAIN } },
 	{ "io_uring_readv",	bomb_io_uring_readv,	.refused = { EAGAIN, ENOMEM } },
+	{ "io_uring_setxattr",	bomb_io_uring_setxattr,	.refused = { EAGAIN, ENOMEM } },
 	{ "aio",		bomb_aio,	.refused = { ENOMEM, EAGAIN } },
 	{ "fsopen",		bomb_fsopen,	.refused = { ENOMEM } },
 };

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * kmem_cases [CASE...]: kernel memory of a tenant in single cases: a page fault
- * that is refused, memory that changes hands, a tight limit, signals, moves, limits
- * that are lowered and CPUs that go, the last ones under load. After each nothing is held.
+ * that is refused, memory that changes hands, a tight limit, signals, moves, limits that
+ * are lowered, CPUs and memory that go, the last ones under load. After each nothing is held.
+ *
+ * Memory goes only from where no memory of the kernel is: boot with movablecore=.
  */
 #define _GNU_SOURCE
 #include <asm/ldt.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fuse.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +20,7 @@
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -140,6 +145,26 @@ static int touch(void *arg)
 	return 0;
 }
 
+/* A stack that grows by its first page needs an anon_vma. */
+static int grow(void *arg)
+{
+	const unsigned int id = *(unsigned int *)arg;
+	const struct rlimit cpu = { 10, 20 };
+	char *hole = mmap(NULL, 16 * MIB, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	volatile char *stack;
+	uint64_t full;
+
+	STEP(hole != MAP_FAILED && munmap(hole, 16 * MIB) == 0);
+	stack = mmap(hole + 8 * MIB, 4096, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_FIXED_NOREPLACE, -1, 0);
+	STEP(stack != MAP_FAILED && prctl(PR_SET_NAME, "kmem_stack") == 0);
+	STEP(setrlimit(RLIMIT_CPU, &cpu) == 0);
+	full = held_by(id);
+	must_limit(id, full, full);
+	stack[-1] = 1;
+	return 0;
+}
+
 /* Whether the log has a line with the text, from where fd stands. */
 static int logged(int fd, const char *text)
 {
@@ -164,7 +189,9 @@ static int logged(int fd, const char *text)
 	return 0;
 }
 
-static void touch_case(const char *name, unsigned int id, int prot)
+/* The tenant does what it is killed for, and the log then says so with this text. */
+static void kill_case(const char *name, unsigned int id, int (*main_of)(void *), void *arg,
+		      const char *text)
 {
 	int log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK);
 	struct rusage usage;
@@ -175,7 +202,7 @@ static void touch_case(const char *name, unsigned int id, int prot)
 	if (log < 0 || lseek(log, 0, SEEK_END) < 0)
 		die("/dev/kmsg");
 	must_limit(id, 4 * MIB, 4 * MIB);
-	pid = start(id, touch, &prot);
+	pid = start(id, main_of, arg);
 	if (wait4(pid, &status, 0, &usage) != pid)
 		die("wait4");
 	cpu = usage.ru_utime.tv_sec + usage.ru_stime.tv_sec +
@@ -183,19 +210,28 @@ static void touch_case(const char *name, unsigned int id, int prot)
 	printf("# figure: %s: status %#x after %.2f s of CPU time\n", name, status, cpu);
 	result(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "%s: killed", name);
 	result(cpu < 1, "%s: in less than a second of CPU time", name);
-	result(logged(log, "kmem_toucher"), "%s: the log says it", name);
+	result(logged(log, text), "%s: the log says it", name);
 	close(log);
 	nothing_left(name, id);
 }
 
 static void case_touch_read(const char *name, unsigned int id)
 {
-	touch_case(name, id, PROT_READ);
+	int prot = PROT_READ;
+
+	kill_case(name, id, touch, &prot, "(kmem_toucher) killed: kernel memory for a page fault");
 }
 
 static void case_touch_write(const char *name, unsigned int id)
 {
-	touch_case(name, id, PROT_READ | PROT_WRITE);
+	int prot = PROT_READ | PROT_WRITE;
+
+	kill_case(name, id, touch, &prot, "(kmem_toucher) killed: kernel memory for a page fault");
+}
+
+static void case_stack(const char *name, unsigned int id)
+{
+	kill_case(name, id, grow, &id, "(kmem_stack) killed: kernel memory for a stack");
 }
 
 /* Pages of pipes that are shared, moved, borrowed and given away. */
@@ -283,6 +319,232 @@ static void case_pipes(const char *name, unsigned int id)
 {
 	must_limit(id, BC_MAXVALUE, BC_MAXVALUE);
 	result(!finish(start(id, pipes, &id)), "%s: charged while the kernel has the pages", name);
+	nothing_left(name, id);
+}
+
+/*
+ * A file system in user space, whose server answers a read with pages of a pipe:
+ * the kernel takes them into the page cache, where they are charged no more, unless
+ * another pipe has them, too.
+ */
+
+#define SERVED	2	/* the only file: the number of its inode */
+
+struct server {
+	int fd;			/* of /dev/fuse */
+	int answer[2], kept[2];	/* pipes: for an answer, and for what stays */
+	const char *data;
+	long moved, shared;	/* bytes in answers */
+};
+
+static int answer(struct server *sv, uint64_t unique, int error, const void *body, size_t size)
+{
+	struct fuse_out_header head = {
+		.len = sizeof(head) + size,
+		.error = error,
+		.unique = unique,
+	};
+	struct iovec iov[2] = {
+		{ .iov_base = &head, .iov_len = sizeof(head) },
+		{ .iov_base = (void *)body, .iov_len = size },
+	};
+
+	return writev(sv->fd, iov, size ? 2 : 1) == head.len ? 0 : -1;
+}
+
+/* Pages of the second half of the file are in another pipe, too. */
+static int answer_read(struct server *sv, uint64_t unique, const struct fuse_read_in *in)
+{
+	const long left = in->offset < BUFFER ? BUFFER - in->offset : 0;
+	const long size = in->size < left ? in->size : left;
+	const struct fuse_out_header head = { .len = sizeof(head) + size, .unique = unique };
+
+	if (write(sv->answer[1], &head, sizeof(head)) != sizeof(head) ||
+	    write(sv->answer[1], sv->data + in->offset, size) != size)
+		return -1;
+	if (in->offset >= BUFFER / 2) {
+		if (tee(sv->answer[0], sv->kept[1], head.len, 0) != head.len)
+			return -1;
+		sv->shared += size;
+	} else {
+		sv->moved += size;
+	}
+	return splice(sv->answer[0], NULL, sv->fd, NULL, head.len, SPLICE_F_MOVE) == head.len ?
+	       0 : -1;
+}
+
+static int serve(struct server *sv)
+{
+	static char request[256 * KIB];
+	const struct fuse_in_header *in = (void *)request;
+	const void *body = request + sizeof(*in);
+	struct fuse_attr attr = { .nlink = 1 };
+
+	if (read(sv->fd, request, sizeof(request)) < 0)
+		return errno == EAGAIN || errno == EINTR || errno == ENOENT ? 0 : -1;
+	attr.ino = in->nodeid;
+	attr.mode = in->nodeid == SERVED ? S_IFREG | 0444 : S_IFDIR | 0755;
+	attr.size = in->nodeid == SERVED ? BUFFER : 0;
+
+	switch (in->opcode) {
+	case FUSE_INIT: {
+		const struct fuse_init_in *init = body;
+		struct fuse_init_out out = {
+			.major = FUSE_KERNEL_VERSION,
+			.minor = FUSE_KERNEL_MINOR_VERSION,
+			.max_readahead = init->max_readahead,
+			.max_background = 16,
+			.congestion_threshold = 12,
+			.max_write = 128 * KIB,
+			.time_gran = 1,
+		};
+
+		return answer(sv, in->unique, 0, &out, sizeof(out));
+	}
+	case FUSE_LOOKUP: {
+		struct fuse_entry_out out = {
+			.nodeid = SERVED,
+			.entry_valid = 3600,
+			.attr_valid = 3600,
+			.attr = attr,
+		};
+
+		if (strcmp(body, "data"))
+			return answer(sv, in->unique, -ENOENT, NULL, 0);
+		out.attr.ino = SERVED;
+		out.attr.mode = S_IFREG | 0444;
+		out.attr.size = BUFFER;
+		return answer(sv, in->unique, 0, &out, sizeof(out));
+	}
+	case FUSE_GETATTR: {
+		const struct fuse_attr_out out = { .attr_valid = 3600, .attr = attr };
+
+		return answer(sv, in->unique, 0, &out, sizeof(out));
+	}
+	case FUSE_OPEN: {
+		const struct fuse_open_out out = { .open_flags = FOPEN_KEEP_CACHE };
+
+		return answer(sv, in->unique, 0, &out, sizeof(out));
+	}
+	case FUSE_READ:
+		return answer_read(sv, in->unique, body);
+	case FUSE_FLUSH:
+	case FUSE_RELEASE:
+		return answer(sv, in->unique, 0, NULL, 0);
+	case FUSE_FORGET:
+	case FUSE_BATCH_FORGET:
+	case FUSE_INTERRUPT:
+		return 0;
+	default:
+		return answer(sv, in->unique, -ENOSYS, NULL, 0);
+	}
+}
+
+static int read_served(const char *path, const char *data)
+{
+	static char copy[64 * KIB];
+	const int fd = open(path, O_RDONLY);
+
+	STEP(fd >= 0);
+	for (long at = 0; at < BUFFER; at += sizeof(copy)) {
+		STEP(pread(fd, copy, sizeof(copy), at) == sizeof(copy));
+		STEP(!memcmp(copy, data + at, sizeof(copy)));
+	}
+	STEP(close(fd) == 0);
+	return 0;
+}
+
+/*
+ * The file system has locked before there is a record: it cannot be refused any
+ * more. To unlock one byte in two takes a record for each: it is asked for before.
+ */
+static int lock_served(const char *path, unsigned int id)
+{
+	const uint64_t bound = held_by(id) + 64 * KIB;
+	struct flock lock = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
+	const int fd = open(path, O_RDONLY);
+	long records = 0;
+
+	STEP(fd >= 0);
+	STEP(fcntl(fd, F_SETLK, &lock) == 0);
+	must_limit(id, bound, bound);
+	lock.l_type = F_UNLCK;
+	lock.l_len = 1;
+	for (lock.l_start = 1; lock.l_start < BUFFER; lock.l_start += 2) {
+		if (fcntl(fd, F_SETLK, &lock) < 0)
+			break;
+		records++;
+	}
+	STEP(errno == ENOLCK && records > 20 && records < 2000);
+	STEP(held_by(id) < bound + 4 * KIB);
+	lock.l_type = F_RDLCK;
+	lock.l_start = BUFFER;
+	STEP(fcntl(fd, F_SETLK, &lock) < 0 && errno == ENOLCK);
+	/* All of it can be unlocked at any time. */
+	lock.l_type = F_UNLCK;
+	lock.l_start = 0;
+	lock.l_len = 0;
+	STEP(fcntl(fd, F_SETLK, &lock) == 0);
+	STEP(held_by(id) < bound - 16 * KIB);
+	must_limit(id, BC_MAXVALUE, BC_MAXVALUE);
+	STEP(close(fd) == 0);
+	return 0;
+}
+
+static int fuse(void *arg)
+{
+	const unsigned int id = *(unsigned int *)arg;
+	struct server sv = { .fd = open("/dev/fuse", O_RDWR | O_NONBLOCK) };
+	static char data[BUFFER];
+	char options[128];
+	uint64_t before;
+	int status;
+	pid_t pid;
+
+	for (long i = 0; i < BUFFER; i++)
+		data[i] = i * 11 + i / 4096;
+	sv.data = data;
+	STEP(sv.fd >= 0 && big_pipe(sv.answer) == 0 && big_pipe(sv.kept) == 0);
+	STEP(unshare(CLONE_NEWNS) == 0);
+	STEP(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
+	STEP(mount("none", "/mnt", "tmpfs", 0, NULL) == 0);
+	STEP(mkdir("/mnt/fuse", 0755) == 0);
+	snprintf(options, sizeof(options), "fd=%d,rootmode=40000,user_id=0,group_id=0", sv.fd);
+	STEP(mount("served", "/mnt/fuse", "fuse", MS_NOSUID | MS_NODEV, options) == 0);
+	before = held_by(id);
+
+	fflush(stdout);
+	pid = fork();
+	STEP(pid >= 0);
+	if (!pid)
+		_exit(read_served("/mnt/fuse/data", data) || lock_served("/mnt/fuse/data", id));
+	do {
+		struct pollfd event = { .fd = sv.fd, .events = POLLIN };
+
+		if (poll(&event, 1, 20) > 0)
+			STEP(serve(&sv) == 0);
+	} while (waitpid(pid, &status, WNOHANG) == 0);
+	STEP(!status);
+	printf("# fuse: %ld bytes given away, %ld of which a pipe has, too\n",
+	       sv.moved + sv.shared, sv.shared);
+	STEP(sv.moved == BUFFER / 2 && sv.shared == BUFFER / 2);
+
+	/* Only what is in the second pipe. */
+	STEP(falls_to(id, before + BUFFER / 2 + BUFFER / 4));
+	STEP(held_by(id) >= before + BUFFER / 2);
+	STEP(balanced(id));
+	STEP(close(sv.kept[0]) == 0 && close(sv.kept[1]) == 0);
+	STEP(falls_to(id, before + BUFFER / 4));
+	STEP(balanced(id));
+	STEP(close(sv.answer[0]) == 0 && close(sv.answer[1]) == 0);
+	return 0;
+}
+
+static void case_fuse(const char *name, unsigned int id)
+{
+	must_limit(id, BC_MAXVALUE, BC_MAXVALUE);
+	result(!finish(start(id, fuse, &id)),
+	       "%s: pages that the page cache takes are charged no more, locks are refused", name);
 	nothing_left(name, id);
 }
 
@@ -737,8 +999,9 @@ static void case_moves(const char *name, unsigned int id)
 		if (pidfd[i] < 0)
 			die("pidfd_open");
 	}
+	/* On a busy machine these take longer. */
 	end = now() + 10;
-	while (now() < end) {
+	while (now() < end || (moves <= 500 && now() < end + 50)) {
 		unsigned int to = rand_r(&seed) % 4;
 
 		if (syscall(474, to ? id + to - 1 : BCID_HOST, pidfd[rand_r(&seed) % WORKERS], 0) < 0)
@@ -894,13 +1157,81 @@ static void case_cpu_off(const char *name, unsigned int id)
 	nothing_left(name, id);
 }
 
+#define MEMORY	"/sys/devices/system/memory/"
+
+/* Asks each block of memory for a state; how many bytes took it, and which in took. */
+static long ask_memory(const char *state, const char *from, unsigned char took[256])
+{
+	unsigned long block_size = 0;
+	char path[64], is[16];
+	long bytes = 0;
+	FILE *f;
+
+	f = fopen(MEMORY "block_size_bytes", "r");
+	if (!f || fscanf(f, "%lx", &block_size) != 1)
+		die(MEMORY);
+	fclose(f);
+	for (int i = 255; i >= 0; i--) {
+		int fd, n;
+
+		snprintf(path, sizeof(path), MEMORY "memory%d/state", i);
+		fd = open(path, O_RDWR);
+		if (fd < 0)
+			continue;
+		n = read(fd, is, sizeof(is) - 1);
+		is[n > 0 ? n : 0] = 0;
+		is[strcspn(is, "\n")] = 0;
+		if (!strcmp(is, from) && (strcmp(from, "offline") || took[i]) &&
+		    pwrite(fd, state, strlen(state), 0) > 0) {
+			took[i] = 1;
+			bytes += block_size;
+		}
+		close(fd);
+	}
+	return bytes;
+}
+
+/*
+ * Memory goes, with what the kernel keeps for each page: whom it is charged to.
+ * When it is back the kernel may use it, too, and what is charged gets there.
+ */
+static void case_memory_off(const char *name, unsigned int id)
+{
+	unsigned char blocks[256] = { };
+	struct load load = { };
+	pid_t pid[WORKERS];
+	long off, on;
+	int same = 1;
+
+	must_limit(id, BC_MAXVALUE, BC_MAXVALUE);
+	start_load(id, &load, pid);
+	usleep(500000);
+	off = ask_memory("offline", "online", blocks);
+	for (int i = 0; i < 5; i++) {
+		usleep(200000);
+		same &= balanced(id);
+	}
+	on = ask_memory("online_kernel", "offline", blocks);
+	for (int i = 0; i < 5; i++) {
+		usleep(200000);
+		same &= balanced(id);
+	}
+	printf("# %s: %ld MiB off, %ld MiB on again\n", name, off / MIB, on / MIB);
+	result(off > 0 && on == off, "%s: all that goes comes back", name);
+	result(!stop_load(name, pid), "%s: under load", name);
+	result(same, "%s: what is held is what is found", name);
+	nothing_left(name, id);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(const char *name, unsigned int id);
 } cases[] = {
 	{ "sparse touch, reading", case_touch_read },
 	{ "sparse touch, writing", case_touch_write },
+	{ "growing stack", case_stack },
 	{ "pipes", case_pipes },
+	{ "fuse", case_fuse },
 	{ "modify_ldt", case_ldt },
 	{ "passed files", case_passed_files },
 	{ "blocked poll", case_poll },
@@ -911,6 +1242,7 @@ static const struct {
 	{ "lowered limit", case_lowered_limit },
 	{ "signals at the limit", case_signals },
 	{ "cpu off and on", case_cpu_off },
+	{ "memory off and on", case_memory_off },
 };
 
 int main(int argc, char **argv)

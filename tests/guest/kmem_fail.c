@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * kmem_fail [ROW...]: each allocation on the way of a system call fails once, in
- * a beancounter: what the call was charged for until then is given back. Of long
- * calls the later allocations are sampled, see struct row.
+ * a beancounter: what the call was charged for until then is given back.
  *
  * A row of the table below is a call, or a few. Most are made over and over by
  * one process ("stays"): after each time it has undone what succeeded, and holds
@@ -60,6 +59,7 @@
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
@@ -277,6 +277,17 @@ static void row_openat_new(void)
 	if (unlinkat(dir, "new", 0) < 0 && fd >= 0)
 		die("unlinkat");
 	close(dir);
+}
+
+/* The copy of the value, and what the file system makes of it. */
+static void row_setxattr(void)
+{
+	static char value[20000];
+	int fd = MUST(open(DIR "/file", O_RDWR));
+
+	if (FAULT(fsetxattr(fd, "user.row", value, sizeof(value), 0)) == 0)
+		MUST(fremovexattr(fd, "user.row"));
+	close(fd);
 }
 
 static void row_dup2(void)
@@ -1142,6 +1153,19 @@ static void row_uring_readv(void)
 	});
 }
 
+static void row_uring_setxattr(void)
+{
+	static char value[20000];
+
+	fault_request((struct io_uring_sqe) {
+		.opcode = IORING_OP_FSETXATTR,
+		.fd = MUST(open(DIR "/file", O_RDWR)),
+		.addr = (unsigned long)"user.row",
+		.addr2 = (unsigned long)value,
+		.len = sizeof(value),
+	});
+}
+
 static long map_create(unsigned int type)
 {
 	union bpf_attr a = { .map_type = type, .key_size = 4, .value_size = 64, .max_entries = 32 };
@@ -1187,101 +1211,98 @@ static const struct row {
 	const char *name;
 	void (*run)(void);
 	int flags;
-	/*
-	 * Of a call that is long and has many allocations not each one fails:
-	 * from this one on, every second; from its double on, every third...
-	 */
-	unsigned int dense;
 } rows[] = {
-	{ "pipe", row_pipe, 0, 0 },
-	{ "write to a pipe", row_pipe_write, 0, 0 },
-	{ "open", row_open, 0, 0 },
-	{ "openat of a new file", row_openat_new, 0, 0 },
-	{ "dup2 to a high number", row_dup2, FRESH, 0 },
-	{ "epoll_create", row_epoll_create, 0, 0 },
-	{ "epoll_ctl", row_epoll_ctl, 0, 0 },
-	{ "eventfd", row_eventfd, 0, 0 },
-	{ "timerfd_create", row_timerfd, 0, 0 },
-	{ "signalfd", row_signalfd, 0, 0 },
-	{ "inotify_init", row_inotify_init, 0, 0 },
-	{ "inotify_add_watch", row_inotify_add, 0, 0 },
-	{ "fanotify_init", row_fanotify_init, 0, 0 },
-	{ "fanotify_mark", row_fanotify_mark, 0, 0 },
-	{ "memfd_create", row_memfd, 0, 0 },
-	{ "flock", row_flock, 0, 0 },
-	{ "fcntl lock", row_posix_lock, 0, 0 },
-	{ "fcntl OFD lock", row_ofd_lock, 0, 0 },
-	{ "fcntl lease", row_lease, 0, 0 },
-	{ "poll", row_poll, 0, 0 },
-	{ "ppoll", row_ppoll, 0, 0 },
-	{ "select", row_select, 0, 0 },
-	{ "semget", row_semget, 0, 0 },
-	{ "semop", row_semop, 0, 0 },
-	{ "semop with SEM_UNDO", row_semop_undo, FRESH, 0 },
-	{ "msgget", row_msgget, 0, 0 },
-	{ "msgsnd", row_msgsnd, 0, 0 },
-	{ "shmget", row_shmget, 0, 0 },
-	{ "shmat", row_shmat, FRESH, 0 },
-	{ "mq_open", row_mq_open, 0, 0 },
-	{ "timer_create", row_timer_create, 0, 0 },
-	{ "rt_sigqueueinfo", row_sigqueue, 0, 0 },
-	{ "socket", row_socket, 0, 0 },
-	{ "socketpair", row_socketpair, 0, 0 },
-	{ "unix connect", row_unix_connect, 0, 0 },
-	{ "unix accept", row_unix_accept, 0, 0 },
-	{ "sendmsg with SCM_RIGHTS", row_scm_rights, 0, 0 },
-	{ "tcp socket", row_tcp_socket, 0, 0 },
-	{ "tcp listen", row_tcp_listen, 0, 0 },
-	{ "tcp connect", row_tcp_connect, 0, 0 },
-	{ "tcp accept", row_tcp_accept, 0, 0 },
-	{ "fork", row_fork, FRESH, 64 },
-	{ "vfork", row_vfork, FRESH, 64 },
-	{ "clone of a thread", row_thread, FRESH, 64 },
-	{ "execve", row_execve, FRESH | EXEC, 32 },
-	{ "setgroups", row_setgroups, FRESH, 0 },
-	{ "setresuid", row_setresuid, FRESH, 0 },
-	{ "keyctl of a session keyring", row_keyctl, FRESH, 0 },
-	{ "add_key", row_add_key, FRESH, 0 },
-	{ "chroot", row_chroot, FRESH, 0 },
-	{ "chdir", row_chdir, FRESH, 0 },
-	{ "seccomp filter", row_seccomp, FRESH, 0 },
-	{ "modify_ldt", row_modify_ldt, FRESH, 0 },
-	{ "pidfd_open", row_pidfd, FRESH, 0 },
-	{ "mmap", row_mmap, FRESH, 0 },
-	{ "mmap of a file", row_mmap_file, FRESH, 0 },
-	{ "mprotect in the middle", row_mprotect, FRESH, 0 },
-	{ "munmap in the middle", row_munmap, FRESH, 0 },
-	{ "mremap", row_mremap, FRESH, 0 },
-	{ "brk", row_brk, FRESH, 0 },
-	{ "page fault", row_page_touch, FRESH, 0 },
-	{ "madvise that populates", row_populate, FRESH, 0 },
-	{ "madvise in the middle", row_madvise, FRESH, 0 },
-	{ "prctl with a name for the middle", row_prctl, FRESH, 0 },
-	{ "userfaultfd", row_userfaultfd, 0, 0 },
-	{ "unshare of a user namespace", row_newuser, FRESH, 0 },
-	{ "unshare of a mount namespace", row_newns, FRESH, 32 },
-	{ "unshare of a UTS namespace", row_newuts, FRESH, 0 },
-	{ "unshare of an IPC namespace", row_newipc, FRESH, 32 },
-	{ "unshare of a PID namespace", row_newpid, FRESH, 0 },
-	{ "unshare of a network namespace", row_newnet, FRESH, 6 },
-	{ "unshare of a cgroup namespace", row_newcgroup, FRESH, 0 },
-	{ "unshare of a time namespace", row_newtime, FRESH, 0 },
-	{ "mount of a tmpfs", row_mount, 0, 64 },
-	{ "bind mount", row_bind, 0, 0 },
-	{ "umount", row_umount, 0, 0 },
-	{ "fsopen and fsmount", row_fsopen, 0, 64 },
-	{ "open_tree and move_mount", row_open_tree, 0, 0 },
-	{ "open of ptmx", row_ptmx, 0, 0 },
-	{ "open of a pts and TCSETS", row_pts, 0, 0 },
-	{ "io_setup", row_io_setup, FRESH, 64 },
-	{ "io_submit", row_io_submit, FRESH, 0 },
-	{ "io_uring_setup", row_uring_setup, FRESH, 32 },
-	{ "io_uring poll request", row_uring_poll, FRESH, 0 },
-	{ "io_uring readv request", row_uring_readv, FRESH, 0 },
-	{ "bpf hash map", row_bpf_hash, 0, 64 },
-	{ "bpf array map", row_bpf_array, 0, 64 },
-	{ "bpf program", row_bpf_prog, 0, 64 },
-	{ "perf_event_open", row_perf_event, FRESH, 64 },
+	{ "pipe", row_pipe, 0 },
+	{ "write to a pipe", row_pipe_write, 0 },
+	{ "open", row_open, 0 },
+	{ "openat of a new file", row_openat_new, 0 },
+	{ "setxattr", row_setxattr, 0 },
+	{ "dup2 to a high number", row_dup2, FRESH },
+	{ "epoll_create", row_epoll_create, 0 },
+	{ "epoll_ctl", row_epoll_ctl, 0 },
+	{ "eventfd", row_eventfd, 0 },
+	{ "timerfd_create", row_timerfd, 0 },
+	{ "signalfd", row_signalfd, 0 },
+	{ "inotify_init", row_inotify_init, 0 },
+	{ "inotify_add_watch", row_inotify_add, 0 },
+	{ "fanotify_init", row_fanotify_init, 0 },
+	{ "fanotify_mark", row_fanotify_mark, 0 },
+	{ "memfd_create", row_memfd, 0 },
+	{ "flock", row_flock, 0 },
+	{ "fcntl lock", row_posix_lock, 0 },
+	{ "fcntl OFD lock", row_ofd_lock, 0 },
+	{ "fcntl lease", row_lease, 0 },
+	{ "poll", row_poll, 0 },
+	{ "ppoll", row_ppoll, 0 },
+	{ "select", row_select, 0 },
+	{ "semget", row_semget, 0 },
+	{ "semop", row_semop, 0 },
+	{ "semop with SEM_UNDO", row_semop_undo, FRESH },
+	{ "msgget", row_msgget, 0 },
+	{ "msgsnd", row_msgsnd, 0 },
+	{ "shmget", row_shmget, 0 },
+	{ "shmat", row_shmat, FRESH },
+	{ "mq_open", row_mq_open, 0 },
+	{ "timer_create", row_timer_create, 0 },
+	{ "rt_sigqueueinfo", row_sigqueue, 0 },
+	{ "socket", row_socket, 0 },
+	{ "socketpair", row_socketpair, 0 },
+	{ "unix connect", row_unix_connect, 0 },
+	{ "unix accept", row_unix_accept, 0 },
+	{ "sendmsg with SCM_RIGHTS", row_scm_rights, 0 },
+	{ "tcp socket", row_tcp_socket, 0 },
+	{ "tcp listen", row_tcp_listen, 0 },
+	{ "tcp connect", row_tcp_connect, 0 },
+	{ "tcp accept", row_tcp_accept, 0 },
+	{ "fork", row_fork, FRESH },
+	{ "vfork", row_vfork, FRESH },
+	{ "clone of a thread", row_thread, FRESH },
+	{ "execve", row_execve, FRESH | EXEC },
+	{ "setgroups", row_setgroups, FRESH },
+	{ "setresuid", row_setresuid, FRESH },
+	{ "keyctl of a session keyring", row_keyctl, FRESH },
+	{ "add_key", row_add_key, FRESH },
+	{ "chroot", row_chroot, FRESH },
+	{ "chdir", row_chdir, FRESH },
+	{ "seccomp filter", row_seccomp, FRESH },
+	{ "modify_ldt", row_modify_ldt, FRESH },
+	{ "pidfd_open", row_pidfd, FRESH },
+	{ "mmap", row_mmap, FRESH },
+	{ "mmap of a file", row_mmap_file, FRESH },
+	{ "mprotect in the middle", row_mprotect, FRESH },
+	{ "munmap in the middle", row_munmap, FRESH },
+	{ "mremap", row_mremap, FRESH },
+	{ "brk", row_brk, FRESH },
+	{ "page fault", row_page_touch, FRESH },
+	{ "madvise that populates", row_populate, FRESH },
+	{ "madvise in the middle", row_madvise, FRESH },
+	{ "prctl with a name for the middle", row_prctl, FRESH },
+	{ "userfaultfd", row_userfaultfd, 0 },
+	{ "unshare of a user namespace", row_newuser, FRESH },
+	{ "unshare of a mount namespace", row_newns, FRESH },
+	{ "unshare of a UTS namespace", row_newuts, FRESH },
+	{ "unshare of an IPC namespace", row_newipc, FRESH },
+	{ "unshare of a PID namespace", row_newpid, FRESH },
+	{ "unshare of a network namespace", row_newnet, FRESH },
+	{ "unshare of a cgroup namespace", row_newcgroup, FRESH },
+	{ "unshare of a time namespace", row_newtime, FRESH },
+	{ "mount of a tmpfs", row_mount, 0 },
+	{ "bind mount", row_bind, 0 },
+	{ "umount", row_umount, 0 },
+	{ "fsopen and fsmount", row_fsopen, 0 },
+	{ "open_tree and move_mount", row_open_tree, 0 },
+	{ "open of ptmx", row_ptmx, 0 },
+	{ "open of a pts and TCSETS", row_pts, 0 },
+	{ "io_setup", row_io_setup, FRESH },
+	{ "io_submit", row_io_submit, FRESH },
+	{ "io_uring_setup", row_uring_setup, FRESH },
+	{ "io_uring poll request", row_uring_poll, FRESH },
+	{ "io_uring readv request", row_uring_readv, FRESH },
+	{ "io_uring setxattr request", row_uring_setxattr, FRESH },
+	{ "bpf hash map", row_bpf_hash, 0 },
+	{ "bpf array map", row_bpf_array, 0 },
+	{ "bpf program", row_bpf_prog, 0 },
+	{ "perf_event_open", row_perf_event, FRESH },
 };
 
 #define ROWS	(sizeof(rows) / sizeof(rows[0]))
@@ -1292,11 +1313,6 @@ static void result(int good, const char *row, const char *what)
 {
 	printf("%s %d %s%s%s\n", good ? "ok" : "not ok", ++tests, row, *row ? ": " : "", what);
 	fflush(stdout);
-}
-
-static unsigned int step(const struct row *row)
-{
-	return 1 + (row->dense ? nth / row->dense : 0);
 }
 
 static void leaked(uint64_t want)
@@ -1317,7 +1333,7 @@ static void sweep_staying(const struct row *row)
 	row->run();
 	row->run();
 	want = quiet();
-	for (nth = 1; misses < MISSES; nth += step(row)) {
+	for (nth = 1; misses < MISSES; nth++) {
 		if (nth > MOST) {
 			errno = 0;
 			die("no end");
@@ -1368,7 +1384,7 @@ static int sweep_fresh(const struct row *row, uint64_t want)
 {
 	int misses = 0, hit;
 
-	for (nth = 1; misses < MISSES; nth += step(row)) {
+	for (nth = 1; misses < MISSES; nth++) {
 		hit = nth > MOST ? -1 : one_fresh(row);
 		if (hit < 0) {
 			printf("# %s: allocation %u: did not end as it should\n", row->name, nth);
