@@ -1159,7 +1159,8 @@ static void row_uring_setxattr(void)
 
 	fault_request((struct io_uring_sqe) {
 		.opcode = IORING_OP_FSETXATTR,
-		.fd = MUST(open(DIR "/file", O_RDWR)),
+		/* It goes with the process, and so does the attribute. */
+		.fd = MUST(open(DIR, O_TMPFILE | O_RDWR, 0600)),
 		.addr = (unsigned long)"user.row",
 		.addr2 = (unsigned long)value,
 		.len = sizeof(value),
