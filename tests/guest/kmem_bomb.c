@@ -1143,7 +1143,8 @@ const struct bomb bombs[] = {
 	{ "sem",		bomb_sem,	.refused = { ENOMEM } },
 	{ "sem_blocked",	bomb_sem_blocked,	.refused = { ENOMEM } },
 	{ "msg",		bomb_msg,	.refused = { ENOMEM } },
-	{ "mqueue",		bomb_mqueue,	.refused = { ENOMEM } },
+	/* Each message has a priority of its own, and so a node, which RLIMIT_MSGQUEUE counts. */
+	{ "mqueue",		bomb_mqueue,	.refused = { ENOMEM }, .named = { "kmalloc-64" } },
 	/* A tmpfs says ENOSPC for an inode that it does not get. */
 	{ "shm",		bomb_shm,	.refused = { ENOMEM, ENOSPC } },
 	{ "key",		bomb_key,	.refused = { EDQUOT }, .other_bound = 4 * MIB },
