@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * charge_bench off|memcg|all: what system calls cost that take and give back
- * kernel memory, in nanoseconds of the guest, which under scripts/vm --icount
- * are instructions. Prints lines "STATE OPERATION MEDIAN MIN MAX", in the order
- * of the states:
+ * charge_bench off|memcg|all [OPERATION...]: what system calls cost, all of them or
+ * those named, that take and give back kernel memory, in nanoseconds of the guest,
+ * which under scripts/vm --icount are instructions. Prints lines "STATE OPERATION
+ * MEDIAN MIN MAX", in the order of the states:
  *
  *	off		neither beancounters nor memory cgroups were ever used
  *	beside-bc	on the host, there is a beancounter		(all)
@@ -139,11 +139,12 @@ static void wait_child(void)
 		die("waitpid");
 }
 
-static const struct op {
+static struct op {
 	const char *name;
 	int loops;	/* so many take 20 to 50 ms */
 	void (*take)(void);
 	void (*give_back)(void);
+	int left_out;
 } ops[] = {
 	{ "pipe", 5000, make_pipe, close_two },
 	{ "open", 8000, make_file, close_one },
@@ -188,6 +189,8 @@ static void measure(const char *state)
 		const struct op *op = &ops[i];
 		double run[REPEATS];
 
+		if (op->left_out)
+			continue;
 		for (int r = -WARM_UPS; r < REPEATS; r++) {
 			double start = now();
 
@@ -253,6 +256,8 @@ static void measure_bc(void)
 	for (size_t i = 0; i < OPS; i++) {
 		long long before;
 
+		if (ops[i].left_out)
+			continue;
 		/* What RCU frees late would be taken off. */
 		settle(10);
 		before = held();
@@ -279,11 +284,16 @@ static void measure_memcg(void)
 
 int main(int argc, char **argv)
 {
-	const char *what = argc == 2 ? argv[1] : "";
+	const char *what = argc >= 2 ? argv[1] : "";
 
 	if (strcmp(what, "off") && strcmp(what, "memcg") && strcmp(what, "all")) {
-		fprintf(stderr, "charge_bench off|memcg|all\n");
+		fprintf(stderr, "charge_bench off|memcg|all [OPERATION...]\n");
 		return 2;
+	}
+	for (size_t i = 0; i < OPS; i++) {
+		ops[i].left_out = argc > 2;
+		for (int k = 2; k < argc; k++)
+			ops[i].left_out &= !!strcmp(argv[k], ops[i].name);
 	}
 	lock_fd = open("/tmp/charge_bench.lock", O_RDWR | O_CREAT, 0600);
 	if (lock_fd < 0)
