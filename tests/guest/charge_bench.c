@@ -139,12 +139,11 @@ static void wait_child(void)
 		die("waitpid");
 }
 
-static struct op {
+static const struct op {
 	const char *name;
 	int loops;	/* so many take 20 to 50 ms */
 	void (*take)(void);
 	void (*give_back)(void);
-	int left_out;
 } ops[] = {
 	{ "pipe", 5000, make_pipe, close_two },
 	{ "open", 8000, make_file, close_one },
@@ -157,6 +156,8 @@ static struct op {
 };
 
 #define OPS (sizeof(ops) / sizeof(*ops))
+
+static int left_out[OPS];
 
 static double now(void)
 {
@@ -189,7 +190,7 @@ static void measure(const char *state)
 		const struct op *op = &ops[i];
 		double run[REPEATS];
 
-		if (op->left_out)
+		if (left_out[i])
 			continue;
 		for (int r = -WARM_UPS; r < REPEATS; r++) {
 			double start = now();
@@ -256,7 +257,7 @@ static void measure_bc(void)
 	for (size_t i = 0; i < OPS; i++) {
 		long long before;
 
-		if (ops[i].left_out)
+		if (left_out[i])
 			continue;
 		/* What RCU frees late would be taken off. */
 		settle(10);
@@ -291,9 +292,9 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	for (size_t i = 0; i < OPS; i++) {
-		ops[i].left_out = argc > 2;
+		left_out[i] = argc > 2;
 		for (int k = 2; k < argc; k++)
-			ops[i].left_out &= !!strcmp(argv[k], ops[i].name);
+			left_out[i] &= !!strcmp(argv[k], ops[i].name);
 	}
 	lock_fd = open("/tmp/charge_bench.lock", O_RDWR | O_CREAT, 0600);
 	if (lock_fd < 0)
