@@ -575,6 +575,8 @@ static int ldt(void *arg)
 	memset(after, 0, sizeof(after));
 	for (int i = 0; i < LDT_ENTRIES; i++)
 		STEP(set_ldt(i) == 0);
+	/* Older copies are freed by a worker. */
+	STEP(falls_to(id, idle + 3 * sizeof(before) / 2));
 	full = held_by(id);
 	printf("# modify_ldt: %llu bytes\n", (unsigned long long)(full - idle));
 	STEP(full >= idle + sizeof(before) && full < idle + 4 * sizeof(before));
