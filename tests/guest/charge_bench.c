@@ -141,16 +141,16 @@ static void wait_child(void)
 
 static const struct op {
 	const char *name;
-	int loops;	/* so many take 20 to 50 ms */
+	int loops;	/* so many take 20 to 80 ms; more where repeats differ */
 	void (*take)(void);
 	void (*give_back)(void);
 } ops[] = {
 	{ "pipe", 5000, make_pipe, close_two },
 	{ "open", 8000, make_file, close_one },
 	{ "epoll", 10000, make_epoll, close_one },
-	{ "socketpair", 3000, make_sockets, close_two },
+	{ "socketpair", 9000, make_sockets, close_two },
 	{ "flock", 12000, lock, unlock },
-	{ "mmap", 3000, map, unmap },
+	{ "mmap", 9000, map, unmap },
 	{ "touch", 60, touch, unmap },
 	{ "fork", 150, make_child, wait_child },
 };
