@@ -811,7 +811,7 @@ static int exec_reader(void *arg)
  * loaded by then, and the limit gets tight.
  */
 static void tight(const char *name, unsigned int id, const char *const *argv, const char *input,
-		  ssize_t size, unsigned long room, long least)
+		  ssize_t size, long least)
 {
 	int in[2], out[2], status;
 	struct reader r = { .argv = argv };
@@ -834,7 +834,7 @@ static void tight(const char *name, unsigned int id, const char *const *argv, co
 		s = stat_of(id);
 		sleep(2);
 	} while (stat_of(id).held != s.held);
-	must_limit(id, s.held + room, s.held + room);
+	must_limit(id, s.held + 64 * KIB, s.held + 64 * KIB);
 	if (write(in[1], input, size) != size)
 		die("write");
 	close(in[1]);
@@ -864,7 +864,7 @@ static void case_cat(const char *name, unsigned int id)
 		die("/tmp/disk");
 	run("truncate -s 64M /tmp/image && mkfs.ext4 -q -F /tmp/image && "
 	    "mount -o loop /tmp/image /tmp/disk && truncate -s 1G /tmp/disk/big");
-	tight(name, id, argv, "\n", 1, 64 * KIB, 0);
+	tight(name, id, argv, "\n", 1, 0);
 	run("umount /tmp/disk && rm /tmp/image && rmdir /tmp/disk");
 }
 
@@ -873,8 +873,7 @@ static void case_find(const char *name, unsigned int id)
 	static const char *const argv[] = { "find", "-files0-from", "-", NULL };
 	static const char places[] = "/usr\0/etc\0/var\0/sys";
 
-	/* Half of that is for closed files that wait for the end of a grace period. */
-	tight(name, id, argv, places, sizeof(places), 128 * KIB, 256 * KIB);
+	tight(name, id, argv, places, sizeof(places), 256 * KIB);
 }
 
 /* Load: tasks that take kernel memory of many kinds, and give it back. */
