@@ -37,7 +37,7 @@ test-matrix: ## kernel memory with other boot options and allocators
 test-bombs: ## 41 ways to pile up kernel memory: is all of it charged
 	$(E) tests/run --result test-bombs bombs
 
-test-loads: ## real programs under kmemsize (installs them into the build root)
+test-loads: ## real programs in beancounters (installs them into the build root)
 	$(E) tests/run --result test-loads loads
 
 bench: ## what it costs, in instructions, beside control groups

@@ -177,6 +177,16 @@ guest_program() {
 # numbered_lines: results of a guest's program in $TMP/guest, which are numbered.
 numbered_lines() { sed -nE 's/^(ok|not ok) [0-9]+ (.*)/\1 \2/p; s/^(# .*)/\1/p' "$TMP/guest"; }
 
+# The program of rust/privvm as $BUILD/guest/privvm: without anything private that
+# is read-only, which would be charged but not seen to be.
+privvm_driver() {
+	"$TOP/scripts/extract" || return
+	(cd "$TOP/rust" && RUSTFLAGS="-C target-feature=+crt-static -C relocation-model=static -C relro-level=off" \
+		cargo build --locked --release -p privvm --target-dir "$BUILD/rust-static") || return
+	mkdir -p "$BUILD/guest"
+	cp "$BUILD/rust-static/x86_64-unknown-linux-gnu/release/privvm" "$BUILD/guest/privvm"
+}
+
 # struct_page_bytes NAME: of the kernel that guest_modules has built modules for.
 struct_page_bytes() {
 	echo $((16#$(llvm-nm -S "$BUILD/guest/$1/kmem_load.o" | awk '$NF == "kmem_load_struct_page" { print $2 }')))
@@ -244,4 +254,30 @@ vm() {
 	cat "$TMP/out" "$TMP/err"
 	echo "exit status $rc, must be $want with '$text'"
 	return 1
+}
+
+# install_all PACKAGE...: no daemon is started, no cluster of PostgreSQL is made.
+install_all() {
+	local policy=/usr/sbin/policy-rc.d rc=0
+	local -x DEBIAN_FRONTEND=noninteractive
+	[ ! -e $policy ] || { echo "there is a $policy already"; return 1; }
+	printf '#!/bin/sh\nexit 101\n' >$policy && chmod 755 $policy &&
+		apt-get update -qq &&
+		apt-get install -qq -y --no-install-recommends postgresql-common &&
+		sed -i -E 's/^#? *create_main_cluster *=.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf &&
+		apt-get install -qq -y --no-install-recommends "$@" || rc=1
+	rm -f $policy
+	return $rc
+}
+installed() {
+	local p
+	for p in "$@"; do
+		dpkg-query -W -f '${Status}\n' "$p" 2>/dev/null | grep -q ' installed$' || return 1
+	done
+}
+# programs PACKAGE...: they are installed, into the build root only.
+programs() {
+	installed "$@" && return
+	[ "$BC_INSIDE" = root ] || { echo "install $*"; return 1; }
+	install_all "$@"
 }

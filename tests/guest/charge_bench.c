@@ -1,21 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * charge_bench off|memcg|all [OPERATION...]: what system calls cost, all of them or
- * those named, that take and give back kernel memory, in nanoseconds of the guest,
+ * charge_bench off|memcg|all|privvm [OPERATION...]: what system calls cost, all of
+ * them or those named, that take and give back memory, in nanoseconds of the guest,
  * which under scripts/vm --icount are instructions. Prints lines "STATE OPERATION
  * MEDIAN MIN MAX", in the order of the states:
  *
  *	off		neither beancounters nor memory cgroups were ever used
- *	beside-bc	on the host, there is a beancounter		(all)
- *	in-bc		in a beancounter that has enough room		(all)
- *	after-bc	on the host again				(all)
+ *	beside-bc	on the host, there is a beancounter		(all, privvm)
+ *	in-bc		in a beancounter that has enough room		(all, privvm)
+ *	after-bc	on the host again				(all, privvm)
  *	beside-memcg	in the root cgroup, memory cgroups are in use	(memcg, all)
  *	in-memcg	in a memory cgroup that has enough room		(memcg, all)
  *	after-memcg	in the root cgroup again			(memcg, all)
  *
- * and lines "held OPERATION BYTES": what is charged in the beancounter between
- * the two halves of an operation. Built by tests/bench/charge; needs the uapi
- * headers of the series.
+ * and lines "held OPERATION AMOUNT": what is charged in the beancounter between
+ * the two halves of an operation, bytes of kmemsize or, with privvm, pages of
+ * privvmpages, for which each state has a program of its own: what it has mapped
+ * is charged as what it maps. What is named with a "*" below is done only if it is
+ * asked for.
+ * Built by tests/bench/charge and privvm; needs the uapi headers of the series.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -40,13 +43,17 @@
 #define ID			7300
 #define PAGES			64
 #define PAGE			4096
+#define MAPPINGS		200
 #define CGROUPS			"/sys/fs/cgroup/"
 #define CGROUP			CGROUPS "charge_bench/"
 
 static int fds[2];
 static int lock_fd;
 static char *mapping;
+static char *mappings[MAPPINGS];
 static pid_t child;
+static unsigned int resource = BC_KMEMSIZE;
+static char **args;		/* to execute this program anew */
 
 static void die(const char *what)
 {
@@ -124,6 +131,38 @@ static void unmap(void)
 		die("munmap");
 }
 
+/* Neighbours that differ: a vma each, written to as those of a program are. */
+static void map_many(void)
+{
+	for (int i = 0; i < MAPPINGS; i++) {
+		mappings[i] = mmap(NULL, PAGE, PROT_READ | PROT_WRITE | (i % 2 ? PROT_EXEC : 0),
+				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (mappings[i] == MAP_FAILED)
+			die("mmap");
+		*(volatile char *)mappings[i] = 1;
+	}
+}
+
+static void unmap_many(void)
+{
+	for (int i = 0; i < MAPPINGS; i++) {
+		if (munmap(mappings[i], PAGE) < 0)
+			die("munmap");
+	}
+}
+
+static void grow_heap(void)
+{
+	if (sbrk(PAGES * PAGE) == (void *)-1)
+		die("sbrk");
+}
+
+static void shrink_heap(void)
+{
+	if (sbrk(-PAGES * PAGE) == (void *)-1)
+		die("sbrk");
+}
+
 static void make_child(void)
 {
 	child = fork();
@@ -139,20 +178,24 @@ static void wait_child(void)
 		die("waitpid");
 }
 
-static const struct op {
+static struct op {
 	const char *name;
 	int loops;	/* so many take 20 to 80 ms; more where repeats differ */
 	void (*take)(void);
 	void (*give_back)(void);
+	void (*prepare)(void);
+	void (*undo)(void);
 } ops[] = {
-	{ "pipe", 5000, make_pipe, close_two },
-	{ "open", 8000, make_file, close_one },
-	{ "epoll", 10000, make_epoll, close_one },
-	{ "socketpair", 9000, make_sockets, close_two },
-	{ "flock", 12000, lock, unlock },
-	{ "mmap", 9000, map, unmap },
-	{ "touch", 60, touch, unmap },
-	{ "fork", 150, make_child, wait_child },
+	{ "pipe", 5000, make_pipe, close_two, NULL, NULL },
+	{ "open", 8000, make_file, close_one, NULL, NULL },
+	{ "epoll", 10000, make_epoll, close_one, NULL, NULL },
+	{ "socketpair", 9000, make_sockets, close_two, NULL, NULL },
+	{ "flock", 12000, lock, unlock, NULL, NULL },
+	{ "mmap", 9000, map, unmap, NULL, NULL },
+	{ "touch", 60, touch, unmap, NULL, NULL },
+	{ "fork", 150, make_child, wait_child, NULL, NULL },
+	{ "*brk", 9000, grow_heap, shrink_heap, NULL, NULL },
+	{ "*fork-vmas", 30, make_child, wait_child, map_many, unmap_many },
 };
 
 #define OPS (sizeof(ops) / sizeof(*ops))
@@ -192,6 +235,8 @@ static void measure(const char *state)
 
 		if (left_out[i])
 			continue;
+		if (op->prepare)
+			op->prepare();
 		for (int r = -WARM_UPS; r < REPEATS; r++) {
 			double start = now();
 
@@ -202,6 +247,8 @@ static void measure(const char *state)
 			if (r >= 0)
 				run[r] = (now() - start) / op->loops;
 		}
+		if (op->undo)
+			op->undo();
 		if (!state)
 			continue;
 		fprintf(stderr, "%s %s:", state, op->name);
@@ -224,11 +271,11 @@ static void put(const char *path, const char *text)
 	close(fd);
 }
 
-static void set_limit(unsigned int resource, unsigned long long limit)
+static void set_limit(unsigned int of, unsigned long long limit)
 {
 	struct bc_limit l = { limit, limit };
 
-	if (syscall(475, ID, resource, &l, sizeof(l), 0) < 0)
+	if (syscall(475, ID, of, &l, sizeof(l), 0) < 0)
 		die("set_bclimit");
 }
 
@@ -242,18 +289,14 @@ static long long held(void)
 {
 	struct bc_stat s;
 
-	if (syscall(476, ID, BC_KMEMSIZE, &s, sizeof(s), 0) < 0)
+	if (syscall(476, ID, resource, &s, sizeof(s), 0) < 0)
 		die("get_bcstat");
 	return s.held;
 }
 
-static void measure_bc(void)
+/* Of each operation that is measured, what is charged for it. */
+static void show_held(void)
 {
-	set_limit(BC_KMEMSIZE, 512ULL << 20);
-	set_limit(BC_NUMPROC, 1000);
-	measure("beside-bc");
-	set_bcid(ID);
-	measure("in-bc");
 	for (size_t i = 0; i < OPS; i++) {
 		long long before;
 
@@ -261,13 +304,48 @@ static void measure_bc(void)
 			continue;
 		/* What RCU frees late would be taken off. */
 		settle(10);
+		if (ops[i].prepare)
+			ops[i].prepare();
 		before = held();
 		ops[i].take();
 		printf("held %s %lld\n", ops[i].name, held() - before);
 		ops[i].give_back();
+		if (ops[i].undo)
+			ops[i].undo();
 	}
+}
+
+static void measure_state(const char *state)
+{
+	int status;
+	pid_t pid;
+
+	if (resource == BC_KMEMSIZE) {
+		measure(state);
+		if (!strcmp(state, "in-bc"))
+			show_held();
+		return;
+	}
+	pid = fork();
+	if (!pid) {
+		args[1] = "state";
+		args[2] = (char *)state;
+		execv("/proc/self/exe", args);
+		die("execv");
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || status)
+		die(state);
+}
+
+static void measure_bc(void)
+{
+	set_limit(resource, 512ULL << 20);
+	set_limit(BC_NUMPROC, 1000);
+	measure_state("beside-bc");
+	set_bcid(ID);
+	measure_state("in-bc");
 	set_bcid(BCID_HOST);
-	measure("after-bc");
+	measure_state("after-bc");
 }
 
 static void measure_memcg(void)
@@ -286,26 +364,47 @@ static void measure_memcg(void)
 int main(int argc, char **argv)
 {
 	const char *what = argc >= 2 ? argv[1] : "";
+	const int again = argc >= 3 && !strcmp(what, "state");
+	const int first = again ? 3 : 2;
 
-	if (strcmp(what, "off") && strcmp(what, "memcg") && strcmp(what, "all")) {
-		fprintf(stderr, "charge_bench off|memcg|all [OPERATION...]\n");
+	if (again)
+		what = "privvm";
+	if (strcmp(what, "off") && strcmp(what, "memcg") && strcmp(what, "all") &&
+	    strcmp(what, "privvm")) {
+		fprintf(stderr, "charge_bench off|memcg|all|privvm [OPERATION...]\n");
 		return 2;
 	}
+	if (!strcmp(what, "privvm"))
+		resource = BC_PRIVVMPAGES;
 	for (size_t i = 0; i < OPS; i++) {
-		left_out[i] = argc > 2;
-		for (int k = 2; k < argc; k++)
+		left_out[i] = argc > first || ops[i].name[0] == '*';
+		if (ops[i].name[0] == '*')
+			ops[i].name++;
+		for (int k = first; k < argc; k++)
 			left_out[i] &= !!strcmp(argv[k], ops[i].name);
 	}
 	lock_fd = open("/tmp/charge_bench.lock", O_RDWR | O_CREAT, 0600);
 	if (lock_fd < 0)
 		die("/tmp/charge_bench.lock");
+	if (again) {
+		measure(argv[2]);
+		if (!strcmp(argv[2], "in-bc"))
+			show_held();
+		return 0;
+	}
+	args = calloc(argc + 2, sizeof(*args));
+	if (!args)
+		die("calloc");
+	args[0] = argv[0];
+	for (int k = 2; k < argc; k++)
+		args[k + 1] = argv[k];
 	settle(60);
 	/* Sockets get cheaper by 5 % until all of this has run once. */
 	measure(NULL);
-	measure("off");
-	if (!strcmp(what, "all"))
+	measure_state("off");
+	if (!strcmp(what, "all") || !strcmp(what, "privvm"))
 		measure_bc();
-	if (strcmp(what, "off"))
+	if (!strcmp(what, "all") || !strcmp(what, "memcg"))
 		measure_memcg();
 	return 0;
 }
