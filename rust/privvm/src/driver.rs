@@ -385,7 +385,7 @@ impl Driver {
     }
 
     fn mremap(&mut self, n: usize, borders: &[Range<usize>]) -> Result<(), Failure> {
-        let old = self.near(borders);
+        let mut old = self.near(borders);
         let mut len = match self.rng.random_range(0..3) {
             0 => old.len(),
             1 => self.rng.random_range(1..=old.len()),
@@ -395,15 +395,14 @@ impl Driver {
             0 if old.start + len <= model::WINDOW => Remap::InPlace,
             1 => {
                 len = old.len();
-                let to = self.rng.random_range(0..=model::WINDOW - len);
-                // What is copied to directly behind may be merged before all is copied.
-                Remap::CopyTo(if to == old.end { 0 } else { to })
+                Remap::CopyTo(self.rng.random_range(0..=model::WINDOW - len))
             }
             _ => {
                 len = len.min(model::WINDOW);
                 Remap::To(self.rng.random_range(0..=model::WINDOW - len))
             }
         };
+        let how = self.foreseeable(n, borders, &mut old, &mut len, how);
         let fixed = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
         let (flags, to) = match how {
             Remap::InPlace => (0, 0),
@@ -429,6 +428,53 @@ impl Driver {
             kernel,
             model,
         )
+    }
+
+    /// Another way to move, or less of it, if mappings may be merged for a moment.
+    ///
+    /// The borders before and after a call do not tell of that.  But what is merged with a mapping
+    /// that was written to counts as written to from then on.
+    fn foreseeable(
+        &self,
+        n: usize,
+        borders: &[Range<usize>],
+        old: &mut Range<usize>,
+        len: &mut usize,
+        how: Remap,
+    ) -> Remap {
+        let (Remap::To(to) | Remap::CopyTo(to)) = how else {
+            return how;
+        };
+        let window = &self.processes[n].space.window;
+        let mut parts = borders
+            .iter()
+            .filter(|vma| vma.start < old.end && old.start < vma.end);
+        // Of several mappings, where there is something that goes for the next one only.
+        let first = parts.next();
+        let is_free = window[to..to + *len].iter().all(Option::is_none);
+        if let (Some(first), Some(_), false) = (first, parts.next(), is_free) {
+            let end = first.end.min(old.end).max(old.start + 1);
+            if *len == old.len() {
+                *len = end - old.start;
+            }
+            old.end = end;
+        }
+        let new = to..to + *len;
+        let beside = |vma: &Range<usize>| new.end == vma.start || new.start == vma.end;
+        let several = borders
+            .iter()
+            .filter(|vma| vma.start < old.end && old.start < vma.end);
+        // The child of a mapping that was written to and then moved, without its content, makes
+        // DEBUG_VM warn, beancounters or not.
+        let is_wiped = |page: &model::Page| page.wipe_on_fork && page.written;
+        if several.clone().any(|vma| *vma != *old && beside(vma))
+            || window[old.clone()].iter().flatten().any(is_wiped)
+            || how == Remap::CopyTo(old.end)
+        {
+            *len = old.len();
+            return Remap::InPlace;
+        }
+        how
     }
 
     fn brk(&mut self, n: usize) -> Result<(), Failure> {
@@ -473,9 +519,12 @@ impl Driver {
         .choose(&mut self.rng)
         .ok_or("no advice")?;
         let process = &mut self.processes[n];
-        let fits = process.space.window[at.clone()]
-            .iter()
-            .all(|page| page.is_some_and(|page| page.kind == Kind::Anonymous));
+        // For what was moved see `foreseeable()`.
+        let fits = process.space.window[at.clone()].iter().all(|page| {
+            page.is_some_and(|page| {
+                page.kind == Kind::Anonymous && !(page.moved && advice == Advice::WipeOnFork)
+            })
+        });
         if !fits {
             return self.same("madvise", format!("{n}: no madvise"), Ok(()), Ok(()));
         }

@@ -82,6 +82,8 @@ pub struct Page {
     pub owner: Bc,
     /// Whether something was written to the mapping that it belongs to.
     pub written: bool,
+    /// Whether it was moved after that.
+    pub moved: bool,
 }
 
 impl Page {
@@ -93,6 +95,7 @@ impl Page {
             wipe_on_fork: false,
             owner: HOST,
             written: false,
+            moved: false,
         }
     }
 
@@ -479,7 +482,10 @@ impl Space {
         let vma = around(borders, from.start).ok_or(Errno::Fault)?;
         self.grow(counters, &vma, more);
         for (n, to) in new.clone().enumerate() {
-            self.window[to] = self.window[(from.start + n).min(from.end - 1)];
+            self.window[to] = self.window[(from.start + n).min(from.end - 1)].map(|page| Page {
+                moved: page.written,
+                ..page
+            });
         }
         for page in &mut self.window[from.clone()] {
             match page {
