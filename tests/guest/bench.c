@@ -23,6 +23,8 @@
 #include <unistd.h>
 #include <linux/beancounter.h>
 
+#include "must.h"
+
 #define REPEATS 11
 #define PIDFD_SELF_GROUP -10001
 #define CG "/tmp/bench-cgroup"
@@ -48,15 +50,6 @@ static int set_limit(unsigned int id, unsigned long long limit)
 static int unpin(unsigned int id)
 {
 	return syscall(475, id, 0, NULL, 0, BC_LIMIT_UNPIN);
-}
-
-static void put(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY);
-
-	if (fd < 0 || write(fd, text, strlen(text)) < 0)
-		die(path);
-	close(fd);
 }
 
 static void fork_exit_wait(void)

@@ -36,6 +36,8 @@
 #include <unistd.h>
 #include <linux/beancounter.h>
 
+#include "must.h"
+
 /* Some take 20 repeats until the lists of the allocators are as they stay. */
 #define WARM_UPS		25
 #define REPEATS			15
@@ -260,15 +262,6 @@ static void measure(const char *state)
 		       run[0], run[REPEATS - 1]);
 		fflush(stdout);
 	}
-}
-
-static void put(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY);
-
-	if (fd < 0 || write(fd, text, strlen(text)) < 0)
-		die(path);
-	close(fd);
 }
 
 static void set_limit(unsigned int of, unsigned long long limit)

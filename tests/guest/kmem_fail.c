@@ -65,6 +65,7 @@
 #include <unistd.h>
 #include <linux/beancounter.h>
 
+#include "must.h"
 #include "visit_cpus.h"
 
 #ifndef CLONE_NEWTIME
@@ -108,15 +109,6 @@ static void die(const char *what)
 	dprintf(STDOUT_FILENO, "# allocation %u: %s: %s\n", nth, what, strerror(errno));
 	_exit(1);
 }
-
-/* What is done before the call of a row has to succeed. */
-static long must(long ret, const char *what)
-{
-	if (ret == -1)
-		die(what);
-	return ret;
-}
-#define MUST(call)	must((long)(call), #call)
 
 static void shut(int fd)
 {
@@ -1500,15 +1492,6 @@ static pid_t start_owner(void)
 	MUST(write(done[1], &byte, 1));
 	for (;;)
 		pause();
-}
-
-static void put(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY);
-
-	if (fd < 0 || write(fd, text, strlen(text)) < 0)
-		die(path);
-	close(fd);
 }
 
 static void set_up(void)

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "kmem/kmem_load.h"
+#include "must.h"
 
 #define CGROUP		"/sys/fs/cgroup/kmem_memory/"
 #define OBJECTS		100000
@@ -27,15 +28,6 @@ static void die(const char *what)
 {
 	perror(what);
 	exit(1);
-}
-
-static void put(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY);
-
-	if (fd < 0 || write(fd, text, strlen(text)) < 0)
-		die(path);
-	close(fd);
 }
 
 static long long value(const char *path, const char *name)

@@ -25,6 +25,7 @@
 #include <linux/beancounter.h>
 
 #include "kmem/kmem_load.h"
+#include "must.h"
 
 #define IDS		3
 #define FIRST_ID	7001
@@ -71,15 +72,6 @@ static struct bc_stat stat_of(unsigned int id)
 	if (syscall(476, id, BC_KMEMSIZE, &s, sizeof(s), 0) < 0)
 		die("get_bcstat");
 	return s;
-}
-
-static void put(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY);
-
-	if (fd < 0 || write(fd, text, strlen(text)) < 0)
-		die(path);
-	close(fd);
 }
 
 static void make_cgroup(void)

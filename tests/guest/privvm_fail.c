@@ -29,6 +29,8 @@
 #include <unistd.h>
 #include <linux/beancounter.h>
 
+#include "must.h"
+
 #define ID	7052
 #define OTHER	7053
 #define DEBUGFS	"/sys/kernel/debug/"
@@ -64,23 +66,6 @@ static void die(const char *what)
 	dprintf(STDOUT_FILENO, "# %s, allocation %u: %s: %s\n", row_name, nth, what,
 		strerror(errno));
 	_exit(1);
-}
-
-static long must(long ret, const char *what)
-{
-	if (ret == -1)
-		die(what);
-	return ret;
-}
-#define MUST(call)	must((long)(call), #call)
-
-static void put(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY);
-
-	if (fd < 0 || write(fd, text, strlen(text)) < 0)
-		die(path);
-	close(fd);
 }
 
 static uint64_t forced;	/* when held() was asked last */
