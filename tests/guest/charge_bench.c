@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * charge_bench off|memcg|all|privvm [OPERATION...]: what system calls cost, all of
+ * charge_bench off|bc|memcg|all|privvm [OPERATION...]: what system calls cost, all of
  * them or those named, that take and give back memory, in nanoseconds of the guest,
  * which under scripts/vm --icount are instructions. Prints lines "STATE OPERATION
  * MEDIAN MIN MAX", in the order of the states:
  *
  *	off		neither beancounters nor memory cgroups were ever used
- *	beside-bc	on the host, there is a beancounter		(all, privvm)
- *	in-bc		in a beancounter that has enough room		(all, privvm)
- *	after-bc	on the host again				(all, privvm)
+ *	beside-bc	on the host, there is a beancounter		(bc, all, privvm)
+ *	in-bc		in a beancounter that has enough room		(bc, all, privvm)
+ *	after-bc	on the host again				(bc, all, privvm)
  *	beside-memcg	in the root cgroup, memory cgroups are in use	(memcg, all)
  *	in-memcg	in a memory cgroup that has enough room		(memcg, all)
  *	after-memcg	in the root cgroup again			(memcg, all)
@@ -22,8 +22,6 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
-#include <glob.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -186,23 +184,22 @@ static void wait_child(void)
 
 static struct op {
 	const char *name;
-	int loops;	/* so many take 20 to 80 ms */
+	int loops;	/* so many take 20 to 80 ms; more where repeats differ */
 	void (*take)(void);
 	void (*give_back)(void);
 	void (*prepare)(void);
 	void (*undo)(void);
-	bool alike;	/* begin_alike() */
 } ops[] = {
-	{ "pipe", 5000, make_pipe, close_two, NULL, NULL, false },
-	{ "open", 8000, make_file, close_one, NULL, NULL, false },
-	{ "epoll", 10000, make_epoll, close_one, NULL, NULL, false },
-	{ "socketpair", 9000, make_sockets, close_two, NULL, NULL, true },
-	{ "flock", 12000, lock, unlock, NULL, NULL, false },
-	{ "mmap", 9000, map, unmap, NULL, NULL, false },
-	{ "touch", 60, touch, unmap, NULL, NULL, false },
-	{ "fork", 150, make_child, wait_child, NULL, NULL, false },
-	{ "*brk", 9000, grow_heap, shrink_heap, NULL, NULL, false },
-	{ "*fork-vmas", 30, make_child, wait_child, map_many, unmap_many, false },
+	{ "pipe", 5000, make_pipe, close_two, NULL, NULL },
+	{ "open", 8000, make_file, close_one, NULL, NULL },
+	{ "epoll", 10000, make_epoll, close_one, NULL, NULL },
+	{ "socketpair", 9000, make_sockets, close_two, NULL, NULL },
+	{ "flock", 12000, lock, unlock, NULL, NULL },
+	{ "mmap", 9000, map, unmap, NULL, NULL },
+	{ "touch", 60, touch, unmap, NULL, NULL },
+	{ "fork", 150, make_child, wait_child, NULL, NULL },
+	{ "*brk", 9000, grow_heap, shrink_heap, NULL, NULL },
+	{ "*fork-vmas", 30, make_child, wait_child, map_many, unmap_many },
 };
 
 #define OPS (sizeof(ops) / sizeof(*ops))
@@ -250,36 +247,6 @@ static void seed_random(void)
 	close(fd);
 }
 
-/*
- * What RCU frees fills slabs as it comes. How many are made and given back is 1 to
- * 2 % of a socketpair, and depends on which objects are left of what ran before, and
- * when the next tick is. So each repeat begins without slabs that are partly used,
- * with nothing to be freed, and as long before a tick.
- */
-static void begin_alike(void)
-{
-	struct timespec ts;
-	glob_t caches;
-
-	if (glob("/sys/kernel/slab/*", 0, NULL, &caches))
-		die("/sys/kernel/slab");
-	for (size_t i = 0; i < caches.gl_pathc; i++) {
-		struct stat st;
-		char path[256];
-
-		/* A link is another name of a cache. */
-		if (lstat(caches.gl_pathv[i], &st) < 0 || S_ISLNK(st.st_mode))
-			continue;
-		snprintf(path, sizeof(path), "%s/shrink", caches.gl_pathv[i]);
-		put(path, "1");
-	}
-	globfree(&caches);
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	ts.tv_sec += 2;
-	ts.tv_nsec = 0;
-	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
-}
-
 static void measure(const char *state)
 {
 	settle(1);
@@ -292,11 +259,8 @@ static void measure(const char *state)
 		if (op->prepare)
 			op->prepare();
 		for (int r = -WARM_UPS; r < REPEATS; r++) {
-			double start;
+			double start = now();
 
-			if (op->alike)
-				begin_alike();
-			start = now();
 			for (int n = 0; n < op->loops; n++) {
 				op->take();
 				op->give_back();
@@ -416,8 +380,8 @@ int main(int argc, char **argv)
 	if (again)
 		what = "privvm";
 	if (strcmp(what, "off") && strcmp(what, "memcg") && strcmp(what, "all") &&
-	    strcmp(what, "privvm")) {
-		fprintf(stderr, "charge_bench off|memcg|all|privvm [OPERATION...]\n");
+	    strcmp(what, "bc") && strcmp(what, "privvm")) {
+		fprintf(stderr, "charge_bench off|bc|memcg|all|privvm [OPERATION...]\n");
 		return 2;
 	}
 	if (!strcmp(what, "privvm"))
@@ -447,7 +411,7 @@ int main(int argc, char **argv)
 	seed_random();
 	settle(60);
 	measure_state("off");
-	if (!strcmp(what, "all") || !strcmp(what, "privvm"))
+	if (!strcmp(what, "all") || !strcmp(what, "bc") || !strcmp(what, "privvm"))
 		measure_bc();
 	if (!strcmp(what, "all") || !strcmp(what, "memcg"))
 		measure_memcg();
