@@ -926,7 +926,14 @@ static int work_ldt(void)
 		.useable = 1,
 	};
 
-	return syscall(SYS_modify_ldt, 1, &last, sizeof(last));
+	long ret = syscall(SYS_modify_ldt, 1, &last, sizeof(last));
+
+	/* It returns an int, whose sign the library does not see in 64 bits. */
+	if (ret > 0 && (int)ret < 0) {
+		errno = -(int)ret;
+		return -1;
+	}
+	return ret;
 }
 
 static int bomb_ldt(void)
